@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# lists.sh - reading the lists of tests; their format: tests/README.
+#
+# Inputs:  sourced after lib.sh.  Outputs: list_read(), list_unlisted().
+
+# list_read KERNEL FILE...: name, kernels, seconds, expectation, command and
+# reason, separated by tabs, of the tests for KERNEL ("all": of every line).
+list_read() {
+	local kernel=$1
+	shift
+	awk -v kernel="$kernel" -v OFS='\t' '
+	function bad(what) {
+		printf "error: %s:%d: %s\n", FILENAME, FNR, what >"/dev/stderr"
+		exit 1
+	}
+	/^[ \t]*(#|$)/ { next }
+	{
+		line = $0; reason = ""
+		if (match(line, / # ([^#]|#[^ ])*$/)) {
+			reason = substr(line, RSTART + 3)
+			line = substr(line, 1, RSTART - 1)
+		}
+		name = $1; kernels = $2; seconds = $3; expect = $4
+		for (i = 0; i < 4; i++)
+			sub(/^[ \t]*[^ \t]+[ \t]+/, "", line)
+		sub(/[ \t]+$/, "", line)
+		if (name in seen) bad(name " is listed twice")
+		seen[name]
+		if (kernels !~ /^(default|debug|both|none)$/) bad("kernels: " kernels)
+		if (seconds !~ /^[0-9]+$/) bad("seconds: " seconds)
+		if (expect !~ /^(pass|skip|fail)(,skips=[0-9]+)?$/) bad("expect: " expect)
+		if (expect != "pass" && reason == "") bad("a reason is missing")
+		if (line == "") bad("no command")
+		if (kernel == "all" || kernels == "both" || kernels == kernel)
+			print name, kernels, seconds, expect, line, reason
+	}' "$@"
+}
+
+# list_unlisted LIST-FILE...: programs that are built but that no line runs.
+list_unlisted() {
+	local set prog
+	for set in ours peer sample; do
+		[ -d "$BUILD/tests/$set" ] || continue
+		(cd "$BUILD/tests" && find "$set" -type f -perm -u+x) | sort |
+		while read -r prog; do
+			list_read all "$@" | cut -f5 |
+				grep -qE "(^|[ /])$prog( |\$)" || say "$prog"
+		done
+	done
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: bindings, the clients' ranges of a file.
+ *
+ * Bindings live in an interval tree of the inode, so that an invalidation
+ * reaches only those that overlap it.  The tree changes only under
+ * invalidate_lock held for write, and every invalidation holds that lock from
+ * start to end: the two therefore always see the same bindings.
+ */
+
+#include <linux/export.h>
+#include <linux/log2.h>
+
+#include "internal.h"
+
+static struct guest_memfd_binding *
+gmem_first_binding(struct inode *inode, pgoff_t start, pgoff_t last)
+{
+	struct interval_tree_node *node;
+
+	node = interval_tree_iter_first(&GMEM_I(inode)->bindings, start, last);
+	return node ? container_of(node, struct guest_memfd_binding, node) :
+		      NULL;
+}
+
+static struct guest_memfd_binding *
+gmem_next_binding(struct guest_memfd_binding *binding, pgoff_t start,
+		  pgoff_t last)
+{
+	struct interval_tree_node *node;
+
+	node = interval_tree_iter_next(&binding->node, start, last);
+	return node ? container_of(node, struct guest_memfd_binding, node) :
+		      NULL;
+}
+
+/**
+ * gmem_invalidate_start - have all clients drop their mappings of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write until
+ *	    after gmem_invalidate_end().
+ */
+void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct guest_memfd_binding *b;
+
+	gmem_assert_locked_write(inode);
+	for (b = gmem_first_binding(inode, start, end - 1); b;
+	     b = gmem_next_binding(b, start, end - 1))
+		b->ops->invalidate_start(b, max(start, b->node.start),
+					 min(end, b->node.last + 1));
+}
+
+/**
+ * gmem_invalidate_end - end what gmem_invalidate_start() began
+ * @inode:	Inode of the file.
+ * @start:	The same as there.
+ * @end:	The same as there.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write.
+ */
+void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct guest_memfd_binding *b;
+
+	gmem_assert_locked_write(inode);
+	for (b = gmem_first_binding(inode, start, end - 1); b;
+	     b = gmem_next_binding(b, start, end - 1))
+		b->ops->invalidate_end(b, max(start, b->node.start),
+				       min(end, b->node.last + 1));
+}
+
+/**
+ * guest_memfd_bind - claim a range of a file
+ * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
+ * @binding:	The claim; @binding->ops is set, the rest is filled in here.
+ * @offset:	Start of the range in bytes.
+ * @size:	Its size in bytes.
+ *
+ * The client can be called back as soon as the file's lock is dropped, that
+ * is, before this function returns.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for write.  The
+ *	    caller holds a reference to @file, and the lock that orders this
+ *	    against guest_memfd_unbind() and guest_memfd_unbind_all().
+ * Return: 0; -EINVAL if offset or size are not multiples of PAGE_SIZE, the
+ *	   size is zero, or the range is not inside the file; -EEXIST if part
+ *	   of the range is bound already.  On failure nothing has changed.
+ */
+int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
+		     u64 offset, u64 size)
+{
+	struct inode *inode = file_inode(file);
+	u64 file_size = i_size_read(inode);
+	int ret = 0;
+
+	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(size) || !size)
+		return -EINVAL;
+	if (offset + size < offset || offset + size > file_size)
+		return -EINVAL;
+
+	binding->node.start = offset >> PAGE_SHIFT;
+	binding->node.last = ((offset + size) >> PAGE_SHIFT) - 1;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	if (gmem_first_binding(inode, binding->node.start,
+			       binding->node.last)) {
+		ret = -EEXIST;
+	} else {
+		interval_tree_insert(&binding->node, &GMEM_I(inode)->bindings);
+		WRITE_ONCE(binding->inode, inode);
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_bind);
+
+static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
+{
+	gmem_assert_locked_write(inode);
+	interval_tree_remove(&b->node, &GMEM_I(inode)->bindings);
+	/* Pairs with READ_ONCE() in guest_memfd_get_page(). */
+	WRITE_ONCE(b->inode, NULL);
+}
+
+/**
+ * guest_memfd_unbind - give a claim up
+ * @binding:	A binding, or one that guest_memfd_unbind_all() has detached.
+ *
+ * No invalidation is sent: the client has already dropped its mappings.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for write.  The
+ *	    caller holds the lock under which the client's release operation
+ *	    calls guest_memfd_unbind_all().  That lock is also what keeps the
+ *	    inode of a file alive whose last reference is already gone.
+ */
+void guest_memfd_unbind(struct guest_memfd_binding *binding)
+{
+	struct inode *inode = binding->inode;
+
+	if (!inode)
+		return;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	gmem_detach(inode, binding);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+EXPORT_SYMBOL_GPL(guest_memfd_unbind);
+
+/**
+ * guest_memfd_unbind_all - end all claims on a file that is being released
+ * @file:	The file.
+ *
+ * Every binding is invalidated as a whole and detached; the client still owns
+ * its memory and calls guest_memfd_unbind() as usual.
+ *
+ * Context: The client's release operation.  Takes invalidate_lock for write.
+ * Return: true if there was any.
+ */
+bool guest_memfd_unbind_all(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct guest_memfd_binding *b;
+	bool any = false;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	while ((b = gmem_first_binding(inode, 0, ULONG_MAX))) {
+		pgoff_t start = b->node.start, end = b->node.last + 1;
+
+		b->ops->invalidate_start(b, start, end);
+		gmem_detach(inode, b);
+		b->ops->invalidate_end(b, start, end);
+		any = true;
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	return any;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_unbind_all);
+
+/* Largest order for @index in @folio that stays inside @binding. */
+static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
+				    struct folio *folio, pgoff_t index)
+{
+	unsigned int order = folio_order(folio);
+
+	/* Folios are naturally aligned, in memory and in the file. */
+	while (order) {
+		pgoff_t start = round_down(index, 1UL << order);
+
+		if (start >= binding->node.start &&
+		    start + (1UL << order) - 1 <= binding->node.last)
+			break;
+		order--;
+	}
+	return order;
+}
+
+static int gmem_binding_get_page(struct guest_memfd_binding *binding,
+				 struct inode *inode, pgoff_t index,
+				 struct guest_memfd_page *page)
+{
+	struct folio *folio;
+
+	gmem_assert_locked(inode);
+
+	if (binding->inode != inode)
+		return -ESTALE;
+	if (index < binding->node.start || index > binding->node.last)
+		return -ENXIO;
+
+	folio = gmem_get_folio(inode, index);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+
+	if (PageHWPoison(folio_file_page(folio, index))) {
+		folio_put(folio);
+		return -EHWPOISON;
+	}
+
+	page->folio = folio;
+	page->pfn = folio_pfn(folio) + (index - folio->index);
+	page->order = gmem_page_order(binding, folio, index);
+	return 0;
+}
+
+/**
+ * guest_memfd_get_page - get the page at an index of a bound range
+ * @binding:	The binding.
+ * @index:	Page index in the file, not in the binding.
+ * @page:	Filled in on success; the caller does folio_put(page->folio).
+ *
+ * Allocates the page if it is not there.  The caller may use the page frame
+ * number beyond its reference until @binding->ops->invalidate_start.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for read.  The
+ *	    caller is in a read-side section for which the client's release
+ *	    operation waits after guest_memfd_unbind_all() (for KVM, srcu), so
+ *	    that a file which is being released stays until this is over.
+ * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index
+ *	   is outside the binding; -ENOMEM; -EHWPOISON if the page is poisoned.
+ */
+int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
+			 struct guest_memfd_page *page)
+{
+	/* Pairs with WRITE_ONCE() in gmem_detach(). */
+	struct inode *inode = READ_ONCE(binding->inode);
+	int ret;
+
+	if (!inode)
+		return -ESTALE;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	ret = gmem_binding_get_page(binding, inode, index, page);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_get_page);

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: the file and its inode.
+ *
+ * A guest_memfd is a file of fixed size on a mount of its own.  Its only file
+ * operation is fallocate(): there is no mmap, read or write, so the memory is
+ * out of reach for host userspace, and opening it again through /proc fails
+ * because the inode itself has no file operations.
+ */
+
+/**
+ * DOC: overview
+ *
+ * guest_memfd is a file type whose pages are the memory of virtual machines.
+ * Host userspace holds the file descriptor and decides where in a guest the
+ * memory appears, but cannot map, read or write it.
+ *
+ * Vocabulary:
+ *
+ * client
+ *	A hypervisor.  It creates files with guest_memfd_create() and supplies
+ *	&struct guest_memfd_client_ops.  KVM is the first one.
+ * binding
+ *	A client's claim on a range of a file, &struct guest_memfd_binding.
+ *	Bindings of one file never overlap: a page has one place in one guest.
+ * pinned folio
+ *	The file holds one more long-lived reference on each folio than the
+ *	page cache does, and keeps the folio off the LRU lists.  The address is
+ *	therefore stable for as long as the folio is in the file: compaction,
+ *	memory hot-unplug and page isolation refuse early, without a hook.
+ *
+ * Memory is allocated when a client asks for a page that is not there, or by
+ * fallocate(); it is zeroed once, before anybody can see it, and it goes back
+ * to the page allocator when a hole is punched or the inode is evicted, which
+ * is when the last reference to the file is dropped.
+ *
+ * The inode owns the memory; a binding is a view of it.  A client may hold a
+ * page frame number only until invalidate_start() is called for it, and
+ * needs no reference to the folio for as long as it honours that.
+ */
+
+/**
+ * DOC: locking
+ *
+ * The lock of a file is the invalidate_lock of its mapping.
+ *
+ * - For write: adding and removing bindings, and any change of the memory
+ *   behind them, from invalidate_start() to invalidate_end().  So an
+ *   invalidation ends for exactly the bindings for which it started.
+ * - For read: looking up or allocating a page for a client.
+ *
+ * It nests outside the folio lock and outside the locks that a client takes in
+ * its callbacks (for KVM, mmu_lock), and inside the lock under which a client
+ * binds (for KVM, slots_lock).  With it held, user memory is not touched, and
+ * nobody waits for readers that may be about to take it (for KVM, srcu).
+ *
+ * A binding's memory belongs to the client, which unbinds before it frees it.
+ * When the file goes first, guest_memfd_unbind_all() detaches the bindings::
+ *
+ *	CPU 0: last fput()			CPU 1: guest_memfd_get_page()
+ *
+ *						[client's read-side section
+ *						inode = binding->inode
+ *	->release()
+ *	  guest_memfd_unbind_all()
+ *	    invalidate_lock (write)
+ *	    invalidate_start(), zap
+ *	    binding->inode = NULL
+ *	    invalidate_end()
+ *	    unlock
+ *						invalidate_lock (read)
+ *						binding->inode is NULL: -ESTALE
+ *						unlock
+ *						end of section]
+ *	  wait for read-side sections
+ *	inode may now be evicted
+ *
+ * so that what CPU 1 read stays valid until it is done, without a reference to
+ * the file, and a page handed out before is caught by the client's own check
+ * against the invalidation.
+ */
+
+#include <linux/dcache.h>
+#include <linux/export.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/fs_context.h>
+#include <linux/init.h>
+#include <linux/magic.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+static struct vfsmount *gmem_mnt __ro_after_init;
+static struct kmem_cache *gmem_inode_cache __ro_after_init;
+
+static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
+{
+	pgoff_t start = offset >> PAGE_SHIFT;
+	pgoff_t end = min(offset + len, i_size_read(inode)) >> PAGE_SHIFT;
+
+	/* Beyond the end of the file is nothing but a hole. */
+	if (start >= end)
+		return 0;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	gmem_invalidate_start(inode, start, end);
+	gmem_remove_folios(inode, start, end);
+	gmem_invalidate_end(inode, start, end);
+	filemap_invalidate_unlock(inode->i_mapping);
+	return 0;
+}
+
+static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
+{
+	pgoff_t index = offset >> PAGE_SHIFT;
+	pgoff_t end = (offset + len) >> PAGE_SHIFT;
+	struct folio *folio;
+
+	if (offset + len > i_size_read(inode))
+		return -EINVAL;
+
+	while (index < end) {
+		if (signal_pending(current))
+			return -EINTR;
+
+		/* Per folio: a hole need not wait for the whole range. */
+		filemap_invalidate_lock_shared(inode->i_mapping);
+		folio = gmem_get_folio(inode, index);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+
+		index = folio_next_index(folio);
+		folio_put(folio);
+		cond_resched();
+	}
+	return 0;
+}
+
+static long gmem_fallocate(struct file *file, int mode, loff_t offset,
+			   loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	long ret;
+
+	/* The size is fixed, so it is always kept; ask for that explicitly. */
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
+		return -EOPNOTSUPP;
+	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(len))
+		return -EINVAL;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		ret = gmem_punch_hole(inode, offset, len);
+	else
+		ret = gmem_allocate(inode, offset, len);
+	if (ret)
+		return ret;
+
+	inode_lock(inode);
+	inode->i_ctime = current_time(inode);
+	inode->i_mtime = inode->i_ctime;
+	inode_unlock(inode);
+	return 0;
+}
+
+static int gmem_release(struct inode *inode, struct file *file)
+{
+	GMEM_I(inode)->ops->release(file, file->private_data);
+	return 0;
+}
+
+static const struct file_operations gmem_fops = {
+	.fallocate	= gmem_fallocate,
+	.release	= gmem_release,
+	.llseek		= no_llseek,
+};
+
+bool file_is_guest_memfd(struct file *file)
+{
+	return file->f_op == &gmem_fops;
+}
+
+/* Size, owner and mode are what creation made them. */
+static int gmem_setattr(struct user_namespace *mnt_userns,
+			struct dentry *dentry, struct iattr *attr)
+{
+	return -EINVAL;
+}
+
+/* simple_getattr() takes st_blocks from the page cache: all memory, no more. */
+static const struct inode_operations gmem_iops = {
+	.getattr	= simple_getattr,
+	.setattr	= gmem_setattr,
+};
+
+static struct inode *gmem_alloc_inode(struct super_block *sb)
+{
+	struct gmem_inode *gi;
+
+	gi = alloc_inode_sb(sb, gmem_inode_cache, GFP_KERNEL);
+	if (!gi)
+		return NULL;
+
+	/* Here and not in the constructor: slab objects are used again. */
+	gi->ops = NULL;
+	gi->bindings = RB_ROOT_CACHED;
+	return &gi->vfs_inode;
+}
+
+static void gmem_free_inode(struct inode *inode)
+{
+	kmem_cache_free(gmem_inode_cache, GMEM_I(inode));
+}
+
+static void gmem_evict_inode(struct inode *inode)
+{
+	struct gmem_inode *gi = GMEM_I(inode);
+
+	WARN_ON_ONCE(!RB_EMPTY_ROOT(&gi->bindings.rb_root));
+	truncate_inode_pages_final(inode->i_mapping);
+	clear_inode(inode);
+
+	if (gi->ops)
+		module_put(gi->ops->owner);
+}
+
+static const struct super_operations gmem_super_ops = {
+	.alloc_inode	= gmem_alloc_inode,
+	.free_inode	= gmem_free_inode,
+	.evict_inode	= gmem_evict_inode,
+	.drop_inode	= generic_delete_inode,
+	.statfs		= simple_statfs,
+};
+
+static char *gmem_dname(struct dentry *dentry, char *buffer, int buflen)
+{
+	return dynamic_dname(buffer, buflen, "anon_inode:%s",
+			     dentry->d_name.name);
+}
+
+static const struct dentry_operations gmem_dentry_ops = {
+	.d_dname	= gmem_dname,
+};
+
+static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
+				    loff_t size)
+{
+	struct inode *inode;
+
+	inode = anon_inode_make_secure_inode(gmem_mnt->mnt_sb, ops->name, NULL);
+	if (IS_ERR(inode))
+		return inode;
+
+	inode->i_mode |= S_IFREG;
+	inode->i_size = size;
+	inode->i_op = &gmem_iops;
+	inode->i_mapping->a_ops = &gmem_aops;
+	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
+	mapping_set_unevictable(inode->i_mapping);
+	/* Nobody takes a folio out without asking ->release_folio(). */
+	mapping_set_release_always(inode->i_mapping);
+	return inode;
+}
+
+/**
+ * guest_memfd_create - create a file for guest memory
+ * @ops:	The client's operations; constant while @ops->owner is pinned.
+ * @priv:	Passed to @ops->release, returned by guest_memfd_priv().
+ * @size:	Size of the file in bytes, a multiple of PAGE_SIZE, above 0.
+ *
+ * The file is opened for reading and writing, which fallocate() requires; it
+ * starts without any memory.  On success the reference to @priv that the
+ * client may have taken for the file belongs to it until @ops->release.
+ *
+ * Context: Process context, may sleep.
+ * Return: The file, or ERR_PTR(): -EINVAL for a bad size, -ENOMEM, -ENFILE
+ *	   when the system is out of files, -ENODEV when @ops->owner is being
+ *	   unloaded, or what the security module answers.
+ */
+struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
+				void *priv, loff_t size)
+{
+	struct inode *inode;
+	struct file *file;
+
+	if (size <= 0 || !PAGE_ALIGNED(size))
+		return ERR_PTR(-EINVAL);
+	if (!try_module_get(ops->owner))
+		return ERR_PTR(-ENODEV);
+
+	inode = gmem_new_inode(ops, size);
+	if (IS_ERR(inode)) {
+		module_put(ops->owner);
+		return ERR_CAST(inode);
+	}
+	/* From here on eviction drops the module. */
+	GMEM_I(inode)->ops = ops;
+
+	file = alloc_file_pseudo(inode, gmem_mnt, ops->name, O_RDWR,
+				 &gmem_fops);
+	if (IS_ERR(file)) {
+		iput(inode);
+		return file;
+	}
+	file->f_flags |= O_LARGEFILE;
+	file->private_data = priv;
+	return file;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_create);
+
+/**
+ * guest_memfd_priv - what a client attached to its file
+ * @file:	Any file.
+ * @ops:	The operations with which the client creates its files.
+ *
+ * Context: Any; the caller holds a reference to @file.
+ * Return: The pointer given to guest_memfd_create(), or NULL if @file is no
+ *	   guest_memfd or belongs to another client.
+ */
+void *guest_memfd_priv(struct file *file,
+		       const struct guest_memfd_client_ops *ops)
+{
+	if (!file_is_guest_memfd(file) ||
+	    GMEM_I(file_inode(file))->ops != ops)
+		return NULL;
+	return file->private_data;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_priv);
+
+static int gmem_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx = init_pseudo(fc, GUEST_MEMFD_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	fc->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
+	ctx->ops = &gmem_super_ops;
+	ctx->dops = &gmem_dentry_ops;
+	return 0;
+}
+
+static struct file_system_type gmem_fs_type = {
+	.name			= "guest_memfd",
+	.init_fs_context	= gmem_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+static void gmem_init_once(void *object)
+{
+	struct gmem_inode *gi = object;
+
+	inode_init_once(&gi->vfs_inode);
+}
+
+static int __init gmem_init(void)
+{
+	gmem_inode_cache = kmem_cache_create("guest_memfd_inode",
+					     sizeof(struct gmem_inode), 0,
+					     SLAB_ACCOUNT | SLAB_PANIC,
+					     gmem_init_once);
+
+	gmem_mnt = kern_mount(&gmem_fs_type);
+	if (IS_ERR(gmem_mnt))
+		panic("guest_memfd: cannot mount (%pe)\n", gmem_mnt);
+	gmem_mnt->mnt_flags |= MNT_NOEXEC;
+	return 0;
+}
+fs_initcall(gmem_init);

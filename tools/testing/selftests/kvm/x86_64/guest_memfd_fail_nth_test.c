@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Run out of memory at every single allocation.
+ *
+ * Each test sweeps one operation with fail_nth.h.  What must hold for each
+ * fault: the operation succeeds, or fails with ENOMEM and has not changed
+ * anything, and then succeeds when it is repeated.  Needs a kernel with
+ * CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ */
+#include "fail_nth.h"
+#include "guest_memfd_guest.h"
+#include "processor.h"
+
+/* Tags of patterns. */
+enum { SHARED = 10, PRIVATE };
+
+struct context {
+	struct guest_fixture f;
+	int kvm_fd;
+	int fd;
+	int next_fd;
+	u64 offset;
+	u64 size;
+	u64 allocated;	/* in the file, before */
+	const struct shape *shape;
+};
+
+static void sweep(struct fail_nth_op *op, struct context *c)
+{
+	struct fail_nth_stats stats;
+	bool ok;
+	int ret;
+
+	ret = fail_nth_open();
+	if (ret == -EOPNOTSUPP)
+		gmem_skip("%s", fail_nth_reason());
+	TEST_ASSERT(!ret, "fault injection: %d (%s)", ret, fail_nth_reason());
+
+	if (!op->errnos[0])
+		op->errnos[0] = ENOMEM;
+	ok = fail_nth_sweep(op, c, &stats);
+	fail_nth_close();
+	TEST_ASSERT(ok, "%s", op->name);
+}
+
+static int errno_of(int ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+/* Not having them is no error, but then a test of theirs tests nothing. */
+static void require_large_folios(void)
+{
+	struct guest_fixture f;
+	u64 allocated;
+
+	host_set_thp("always");
+	guest_start_private(&f, GMEM_HUGE_SIZE);
+	guest_write(f.vcpu, GMEM_DATA_GPA, 1);
+	allocated = gmem_allocated(f.slot.fd);
+	guest_end(&f);
+
+	if (allocated != GMEM_HUGE_SIZE)
+		gmem_skip("no large folios");
+}
+
+/* The number that the next open() will return: shows leaked descriptors. */
+static int next_free_fd(void)
+{
+	int fd = dup(STDOUT_FILENO);
+
+	TEST_ASSERT(fd >= 0, "dup() failed, errno %d", errno);
+	close(fd);
+	return fd;
+}
+
+static bool no_fd_leaked(void *ctx)
+{
+	struct context *c = ctx;
+
+	return next_free_fd() == c->next_fd;
+}
+
+static void close_fd(void *ctx)
+{
+	struct context *c = ctx;
+
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+/*
+ * KVM_CREATE_VM
+ */
+
+static void vm_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	c->fd = -1;
+	c->next_fd = next_free_fd();
+}
+
+static int vm_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	c->fd = errno_of(ioctl(c->kvm_fd, KVM_CREATE_VM,
+			       KVM_X86_SW_PROTECTED_VM));
+	return c->fd;
+}
+
+static bool vm_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	return gmem_check_cap(c->fd, KVM_CAP_MEMORY_ATTRIBUTES) ==
+	       KVM_MEMORY_ATTRIBUTE_PRIVATE;
+}
+
+static void test_vm_creation_rolls_back(void)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_CREATE_VM",
+		.setup = vm_setup,
+		.run = vm_run,
+		.unchanged = no_fd_leaked,
+		.done = vm_done,
+		.teardown = close_fd,
+	};
+	struct context c = { .kvm_fd = open_kvm_dev_path_or_exit() };
+
+	sweep(&op, &c);
+	close(c.kvm_fd);
+}
+
+/*
+ * KVM_CREATE_GUEST_MEMFD
+ */
+
+static int create_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	c->fd = errno_of(__vm_create_guest_memfd(c->f.vm, c->size, 0));
+	return c->fd;
+}
+
+static bool create_done(void *ctx)
+{
+	struct context *c = ctx;
+	struct gmem_state state;
+
+	gmem_state_get(c->fd, &state);
+	return state.size == c->size && !state.blocks;
+}
+
+static void test_file_creation_rolls_back(void)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_CREATE_GUEST_MEMFD",
+		.setup = vm_setup,
+		.run = create_run,
+		.unchanged = no_fd_leaked,
+		.done = create_done,
+		.teardown = close_fd,
+	};
+	struct context c = { .size = GMEM_PAGES(3) };
+
+	c.f.vm = gmem_vm_create_barebones();
+	sweep(&op, &c);
+	kvm_vm_free(c.f.vm);
+}
+
+/*
+ * KVM_SET_USER_MEMORY_REGION2: bind and delete
+ */
+
+static void bind_setup(void *ctx)
+{
+	struct context *c = ctx;
+	u64 file_size = c->offset + c->size + GMEM_PAGE_SIZE;
+
+	c->f.vm = gmem_vm_create_barebones();
+	c->f.slot = (struct gmem_slot) {
+		.vm = c->f.vm,
+		.slot = GMEM_DATA_SLOT,
+		.fd = vm_create_guest_memfd(c->f.vm, file_size, 0),
+		.offset = c->offset,
+		.gpa = GMEM_DATA_GPA,
+		.size = c->size,
+		.hva = gmem_alloc_hva(GMEM_DATA_GPA, c->size),
+		.own_fd = true,
+		.own_hva = true,
+	};
+}
+
+static int bind_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return errno_of(__gmem_slot_bind(&c->f.slot));
+}
+
+static bool is_bound(struct context *c)
+{
+	return !gmem_gpa_is_free(c->f.vm, GMEM_DATA_GPA, c->size) &&
+	       !gmem_file_range_is_free(c->f.vm, c->f.slot.fd, c->offset,
+					c->size);
+}
+
+static bool is_unbound(struct context *c)
+{
+	return gmem_gpa_is_free(c->f.vm, GMEM_DATA_GPA, c->size) &&
+	       gmem_file_range_is_free(c->f.vm, c->f.slot.fd, 0,
+				       c->offset + c->size);
+}
+
+static bool bind_unchanged(void *ctx)
+{
+	return is_unbound(ctx);
+}
+
+static bool bind_done(void *ctx)
+{
+	return is_bound(ctx);
+}
+
+static void bind_teardown(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_end(&c->f);
+}
+
+/* Ranges that are not a power of two, at offsets that are none either. */
+static void check_bind(u64 offset, u64 size)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_SET_USER_MEMORY_REGION2, bind",
+		.setup = bind_setup,
+		.run = bind_run,
+		.unchanged = bind_unchanged,
+		.done = bind_done,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .offset = offset, .size = size };
+
+	sweep(&op, &c);
+}
+
+static void test_bind_of_one_page_rolls_back(void)
+{
+	check_bind(0, GMEM_PAGES(1));
+}
+
+static void test_bind_of_odd_range_rolls_back(void)
+{
+	check_bind(GMEM_PAGES(61), GMEM_PAGES(7));
+}
+
+static void test_bind_of_large_odd_range_rolls_back(void)
+{
+	check_bind(GMEM_PAGES(4093), GMEM_HUGE_SIZE * 3 + GMEM_PAGES(5));
+}
+
+static void delete_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	bind_setup(ctx);
+	gmem_slot_bind(&c->f.slot);
+}
+
+static int delete_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return errno_of(__vm_set_user_memory_region2(c->f.vm, GMEM_DATA_SLOT, 0,
+						     GMEM_DATA_GPA, 0, NULL, -1,
+						     0));
+}
+
+static void test_slot_deletion_rolls_back(void)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_SET_USER_MEMORY_REGION2, delete",
+		.setup = delete_setup,
+		.run = delete_run,
+		.unchanged = bind_done,
+		.done = bind_unchanged,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .offset = GMEM_PAGES(5), .size = GMEM_PAGES(7) };
+
+	sweep(&op, &c);
+}
+
+/*
+ * KVM_SET_MEMORY_ATTRIBUTES
+ *
+ * There is no way to read attributes back, so the guest looks at its memory:
+ * a page is private if it shows the pattern of the private side.
+ */
+
+#define NR_PAGES	12
+
+struct shape {
+	const char *name;
+	const char *before;
+	u64 first, nr;
+	u64 attributes;
+	const char *after;
+};
+
+static const struct shape shape_new = {
+	"attributes, new range", "SSSSSSSSSSSS", 3, 4,
+	KVM_MEMORY_ATTRIBUTE_PRIVATE, "SSSPPPPSSSSS",
+};
+
+static const struct shape shape_split = {
+	"attributes, split", "PPPPPPPPPPPP", 5, 2, 0, "PPPPPSSPPPPP",
+};
+
+static const struct shape shape_merge = {
+	"attributes, merge", "PPPPSSSSPPPP", 4, 4,
+	KVM_MEMORY_ATTRIBUTE_PRIVATE, "PPPPPPPPPPPP",
+};
+
+static const struct shape shape_extend = {
+	"attributes, extend", "SSPPPSSSSSSS", 4, 3,
+	KVM_MEMORY_ATTRIBUTE_PRIVATE, "SSPPPPPSSSSS",
+};
+
+static const struct shape shape_overwrite = {
+	"attributes, overwrite", "SPSPSPSPSPSP", 0, 12,
+	KVM_MEMORY_ATTRIBUTE_PRIVATE, "PPPPPPPPPPPP",
+};
+
+static const struct shape shape_clear = {
+	"attributes, clear", "SPPSPPSPPSPP", 2, 9, 0, "SPSSSSSSSSSP",
+};
+
+static void set_pages(struct context *c, const char *pages)
+{
+	int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		vm_set_memory_attributes(c->f.vm, GMEM_DATA_GPA + GMEM_PAGES(i),
+					 GMEM_PAGE_SIZE, pages[i] == 'P' ?
+					 KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+}
+
+/* Asserts; what is wrong is more than true or false. */
+static bool guest_sees(struct context *c, const char *pages)
+{
+	u8 sides[NR_PAGES];
+	int i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		sides[i] = pages[i] == 'P' ? GUEST_SIDE_PRIVATE :
+					     GUEST_SIDE_SHARED;
+	guest_check_sides(c->f.vcpu, GMEM_DATA_GPA, sides, NR_PAGES, SHARED);
+	return true;
+}
+
+static void attributes_setup(void *ctx)
+{
+	struct context *c = ctx;
+	u64 size = GMEM_PAGES(NR_PAGES);
+
+	guest_start_private(&c->f, size);
+	host_fill(c->f.slot.hva, GMEM_DATA_GPA, size, SHARED);
+	guest_fill(c->f.vcpu, GMEM_DATA_GPA, size, PRIVATE);
+	vm_mem_set_shared(c->f.vm, GMEM_DATA_GPA, size);
+	set_pages(c, c->shape->before);
+}
+
+static int attributes_run(void *ctx)
+{
+	struct context *c = ctx;
+	const struct shape *s = c->shape;
+
+	return errno_of(__vm_set_memory_attributes(c->f.vm, GMEM_DATA_GPA +
+						   GMEM_PAGES(s->first),
+						   GMEM_PAGES(s->nr),
+						   s->attributes));
+}
+
+static bool attributes_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+
+	return guest_sees(c, c->shape->before);
+}
+
+static bool attributes_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	return guest_sees(c, c->shape->after);
+}
+
+static void check_attributes(const struct shape *shape)
+{
+	struct fail_nth_op op = {
+		.name = shape->name,
+		.setup = attributes_setup,
+		.run = attributes_run,
+		.unchanged = attributes_unchanged,
+		.done = attributes_done,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .shape = shape };
+
+	sweep(&op, &c);
+}
+
+static void test_new_attribute_range_rolls_back(void)
+{
+	check_attributes(&shape_new);
+}
+
+static void test_attribute_split_rolls_back(void)
+{
+	check_attributes(&shape_split);
+}
+
+static void test_attribute_merge_rolls_back(void)
+{
+	check_attributes(&shape_merge);
+}
+
+static void test_attribute_extension_rolls_back(void)
+{
+	check_attributes(&shape_extend);
+}
+
+static void test_attribute_overwrite_rolls_back(void)
+{
+	check_attributes(&shape_overwrite);
+}
+
+static void test_attribute_clear_rolls_back(void)
+{
+	check_attributes(&shape_clear);
+}
+
+/*
+ * fallocate()
+ */
+
+/* Pages of the file that are there and hold something from the beginning. */
+#define OLD_SIZE	GMEM_PAGES(2)
+
+static void allocate_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start_private(&c->f, c->offset + c->size);
+	guest_fill(c->f.vcpu, GMEM_DATA_GPA, OLD_SIZE, PRIVATE);
+	c->allocated = gmem_allocated(c->f.slot.fd);
+}
+
+static int allocate_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return errno_of(__gmem_allocate(c->f.slot.fd, c->offset, c->size));
+}
+
+/*
+ * Like any file system, a failed fallocate() may leave a part of the range
+ * allocated.  What else is in the file must not suffer, and what was
+ * allocated must be within the range and read as zero (see done).
+ */
+static bool allocate_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+	u64 allocated = gmem_allocated(c->f.slot.fd);
+
+	guest_check(c->f.vcpu, GMEM_DATA_GPA, OLD_SIZE, PRIVATE);
+	return allocated >= c->allocated &&
+	       allocated < c->allocated + c->size;
+}
+
+static bool allocate_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	if (gmem_allocated(c->f.slot.fd) != c->allocated + c->size)
+		return false;
+
+	guest_check(c->f.vcpu, GMEM_DATA_GPA, OLD_SIZE, PRIVATE);
+	guest_check_zero(c->f.vcpu, GMEM_DATA_GPA + c->offset, c->size);
+	return true;
+}
+
+static void check_allocate(u64 offset, u64 size)
+{
+	struct fail_nth_op op = {
+		.name = "fallocate()",
+		.setup = allocate_setup,
+		.run = allocate_run,
+		.unchanged = allocate_unchanged,
+		.done = allocate_done,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .offset = offset, .size = size };
+
+	sweep(&op, &c);
+}
+
+static void test_allocation_small_loses_nothing(void)
+{
+	host_set_thp("never");
+	check_allocate(GMEM_PAGES(61), GMEM_PAGES(6));
+}
+
+static void test_allocation_large_loses_nothing(void)
+{
+	require_large_folios();
+	check_allocate(GMEM_HUGE_SIZE, GMEM_HUGE_SIZE + GMEM_PAGES(3));
+}
+
+/*
+ * KVM_RUN
+ */
+
+static void touch_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start_private(&c->f, c->offset + c->size);
+	/* Everything that the guest itself needs is mapped after this. */
+	guest_do(c->f.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	guest_cmd_set(c->f.vcpu, GUEST_OP_FILL, GMEM_DATA_GPA + c->offset,
+		      c->size, PRIVATE);
+}
+
+static int touch_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return guest_cmd_run(c->f.vcpu);
+}
+
+/* The guest is in the middle of a store; the shared side shows nothing. */
+static bool touch_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+
+	host_check_zero(c->f.slot.hva, c->f.slot.size);
+	return gmem_allocated(c->f.slot.fd) <= c->size;
+}
+
+static bool touch_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_cmd_complete(c->f.vcpu);
+	guest_check(c->f.vcpu, GMEM_DATA_GPA + c->offset, c->size, PRIVATE);
+	host_check_zero(c->f.slot.hva, c->f.slot.size);
+	return gmem_allocated(c->f.slot.fd) >= c->size;
+}
+
+/* KVM_RUN: ENOMEM from page tables; EFAULT with a memory fault exit. */
+static void check_touch(u64 offset, u64 size)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_RUN, first touch",
+		.setup = touch_setup,
+		.run = touch_run,
+		.unchanged = touch_unchanged,
+		.done = touch_done,
+		.teardown = bind_teardown,
+		.errnos = { ENOMEM, EFAULT },
+	};
+	struct context c = { .offset = offset, .size = size };
+
+	sweep(&op, &c);
+}
+
+static void test_first_touch_small_can_be_repeated(void)
+{
+	host_set_thp("never");
+	check_touch(GMEM_PAGES(61), GMEM_PAGES(4));
+}
+
+static void test_first_touch_large_can_be_repeated(void)
+{
+	require_large_folios();
+	check_touch(GMEM_HUGE_SIZE, GMEM_HUGE_SIZE);
+}
+
+/*
+ * Holes
+ */
+
+static void punch_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start_private(&c->f, 2 * GMEM_HUGE_SIZE);
+	guest_fill(c->f.vcpu, GMEM_DATA_GPA, 2 * GMEM_HUGE_SIZE, PRIVATE);
+}
+
+static int punch_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return errno_of(__gmem_punch_hole(c->f.slot.fd, c->offset, c->size));
+}
+
+static bool punch_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_check(c->f.vcpu, GMEM_DATA_GPA, 2 * GMEM_HUGE_SIZE, PRIVATE);
+	return gmem_allocated(c->f.slot.fd) == 2 * GMEM_HUGE_SIZE;
+}
+
+static bool punch_done(void *ctx)
+{
+	u64 end_gpa = GMEM_DATA_GPA + 2 * GMEM_HUGE_SIZE;
+	struct context *c = ctx;
+	u64 gpa = GMEM_DATA_GPA + c->offset;
+
+	if (gmem_allocated(c->f.slot.fd) != 2 * GMEM_HUGE_SIZE - c->size)
+		return false;
+
+	guest_check(c->f.vcpu, GMEM_DATA_GPA, c->offset, PRIVATE);
+	guest_check(c->f.vcpu, gpa + c->size, end_gpa - (gpa + c->size),
+		    PRIVATE);
+	guest_check_zero(c->f.vcpu, gpa, c->size);
+	return true;
+}
+
+/*
+ * A hole in a large folio has to split it, one at the edges of folios has
+ * nothing to allocate; with small folios that is true of every hole.
+ */
+static void check_punch(u64 offset, u64 size, bool splits)
+{
+	struct fail_nth_op op = {
+		.name = "punch hole",
+		.setup = punch_setup,
+		.run = punch_run,
+		.unchanged = punch_unchanged,
+		.done = punch_done,
+		.teardown = bind_teardown,
+		.may_allocate_nothing = !splits,
+	};
+	struct context c = { .offset = offset, .size = size };
+
+	sweep(&op, &c);
+}
+
+static void test_hole_in_small_folios_rolls_back(void)
+{
+	host_set_thp("never");
+	check_punch(GMEM_PAGES(61), GMEM_PAGES(7), false);
+}
+
+static void test_hole_in_large_folio_rolls_back(void)
+{
+	require_large_folios();
+	check_punch(GMEM_PAGES(61), GMEM_PAGES(7), true);
+}
+
+static void test_hole_across_large_folios_rolls_back(void)
+{
+	require_large_folios();
+	check_punch(GMEM_HUGE_SIZE - GMEM_PAGES(3), GMEM_PAGES(5), true);
+}
+
+/*
+ * close(): cannot fail, and what it does must not depend on free memory
+ */
+
+static void close_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start_private(&c->f, GMEM_HUGE_SIZE + GMEM_PAGE_SIZE);
+	guest_fill(c->f.vcpu, GMEM_DATA_GPA, c->f.slot.size, PRIVATE);
+	c->f.slot.own_fd = false;
+}
+
+static int close_run(void *ctx)
+{
+	struct context *c = ctx;
+
+	return errno_of(close(c->f.slot.fd));
+}
+
+static bool close_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_cmd_set(c->f.vcpu, GUEST_OP_READ, GMEM_DATA_GPA, 0, 0);
+	guest_expect_private_fault(c->f.vcpu, GMEM_DATA_GPA);
+	return true;
+}
+
+static void test_close_needs_no_memory(void)
+{
+	struct fail_nth_op op = {
+		.name = "close()",
+		.setup = close_setup,
+		.run = close_run,
+		.done = close_done,
+		.teardown = bind_teardown,
+		.may_allocate_nothing = true,
+	};
+	struct context c = {};
+
+	sweep(&op, &c);
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_vm_creation_rolls_back),
+	GMEM_TEST(test_file_creation_rolls_back),
+	GMEM_TEST(test_bind_of_one_page_rolls_back),
+	GMEM_TEST(test_bind_of_odd_range_rolls_back),
+	GMEM_TEST(test_bind_of_large_odd_range_rolls_back),
+	GMEM_TEST(test_slot_deletion_rolls_back),
+	GMEM_TEST(test_new_attribute_range_rolls_back),
+	GMEM_TEST(test_attribute_split_rolls_back),
+	GMEM_TEST(test_attribute_merge_rolls_back),
+	GMEM_TEST(test_attribute_extension_rolls_back),
+	GMEM_TEST(test_attribute_overwrite_rolls_back),
+	GMEM_TEST(test_attribute_clear_rolls_back),
+	GMEM_TEST(test_allocation_small_loses_nothing),
+	GMEM_TEST(test_allocation_large_loses_nothing),
+	GMEM_TEST(test_first_touch_small_can_be_repeated),
+	GMEM_TEST(test_first_touch_large_can_be_repeated),
+	GMEM_TEST(test_hole_in_small_folios_rolls_back),
+	GMEM_TEST(test_hole_in_large_folio_rolls_back),
+	GMEM_TEST(test_hole_across_large_folios_rolls_back),
+	GMEM_TEST(test_close_needs_no_memory),
+};
+
+int main(void)
+{
+	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
+
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
+}

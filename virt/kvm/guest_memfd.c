@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM as a client of guest_memfd: private memory of memory slots.
+ *
+ * KVM_CREATE_GUEST_MEMFD makes a file that belongs to one VM.  A slot that is
+ * created with KVM_MEM_GUEST_MEMFD binds a range of it: file page pgoff + n is
+ * gfn base_gfn + n.  mm/guest_memfd/ owns the memory and calls back before and
+ * after it changes; the callbacks turn that into an invalidation of gfns.
+ *
+ * Who holds whom: the file holds the VM, from creation to release.  A slot
+ * holds nothing; it has a binding, which the file's release detaches if the
+ * file goes first.  So closing the file frees the memory, whether or not slots
+ * still name it, and a VM with files is gone when the last of them is.
+ *
+ * Locks: a binding appears and goes under slots_lock, and inside that under the
+ * file's invalidate_lock held for write.  Page faults take the latter for read,
+ * within kvm->srcu; release waits for them with synchronize_srcu() after it has
+ * detached everything, so that a fault needs no reference to the file.  The
+ * callbacks take mmu_lock inside invalidate_lock.
+ *
+ *	CPU 0: close, last reference		CPU 1: slot is deleted
+ *
+ *						slots_lock
+ *	->release()
+ *	  slots_lock (waits)
+ *						binding->inode still set:
+ *						the inode stays until release
+ *						returns, so its lock can be
+ *						taken: detach
+ *						free slot and binding
+ *						unlock
+ *	  nothing left to detach
+ *	  unlock
+ */
+
+#include <linux/file.h>
+#include <linux/guest_memfd.h>
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+
+#include "guest_memfd.h"
+#include "kvm_mm.h"
+
+/**
+ * struct kvm_gmem_binding - the private memory of a slot
+ * @mm:		What mm knows of it.
+ * @kvm:	The VM.
+ * @slot:	The slot; lives at least as long as the binding.
+ * @ready:	The slot's arch data exists, so something can be mapped.  Set
+ *		under mmu_lock.
+ */
+struct kvm_gmem_binding {
+	struct guest_memfd_binding mm;
+	struct kvm *kvm;
+	struct kvm_memory_slot *slot;
+	bool ready;
+};
+
+static void kvm_gmem_release(struct file *file, void *priv)
+{
+	struct kvm *kvm = priv;
+
+	mutex_lock(&kvm->slots_lock);
+	/* Faults that found a binding attached may still use the inode. */
+	if (guest_memfd_unbind_all(file))
+		synchronize_srcu_expedited(&kvm->srcu);
+	mutex_unlock(&kvm->slots_lock);
+
+	/* The last reference to the VM, perhaps. */
+	kvm_put_kvm(kvm);
+}
+
+static struct guest_memfd_client_ops kvm_gmem_client_ops = {
+	.name		= "[kvm-gmem]",
+	.release	= kvm_gmem_release,
+};
+
+/* Files pin @module, which holds the code that they call. */
+void kvm_gmem_init(struct module *module)
+{
+	kvm_gmem_client_ops.owner = module;
+}
+
+/* KVM_CREATE_GUEST_MEMFD: returns a file descriptor. */
+int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
+{
+	loff_t size = args->size;
+	struct file *file;
+	int fd;
+
+	if (args->flags)
+		return -EINVAL;
+	if (memchr_inv(args->reserved, 0, sizeof(args->reserved)))
+		return -EINVAL;
+	if (size <= 0 || !PAGE_ALIGNED(size))
+		return -EINVAL;
+
+	fd = get_unused_fd_flags(0);
+	if (fd < 0)
+		return fd;
+
+	kvm_get_kvm(kvm);
+	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, size);
+	if (IS_ERR(file)) {
+		kvm_put_kvm_no_destroy(kvm);
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+
+	fd_install(fd, file);
+	return fd;
+}
+
+static gfn_t kvm_gmem_index_to_gfn(struct kvm_gmem_binding *binding,
+				   pgoff_t index)
+{
+	return binding->slot->base_gfn + index - binding->mm.node.start;
+}
+
+static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
+				      pgoff_t start, pgoff_t end)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gfn_range range = {
+		.slot		= b->slot,
+		.start		= kvm_gmem_index_to_gfn(b, start),
+		.end		= kvm_gmem_index_to_gfn(b, end),
+		.may_block	= true,
+	};
+
+	KVM_MMU_LOCK(b->kvm);
+	kvm_mmu_invalidate_begin(b->kvm);
+	kvm_mmu_invalidate_range_add(b->kvm, range.start, range.end);
+	if (b->ready && kvm_unmap_gfn_range(b->kvm, &range))
+		kvm_flush_remote_tlbs(b->kvm);
+	KVM_MMU_UNLOCK(b->kvm);
+}
+
+static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
+				    pgoff_t start, pgoff_t end)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+
+	KVM_MMU_LOCK(b->kvm);
+	kvm_mmu_invalidate_end(b->kvm);
+	KVM_MMU_UNLOCK(b->kvm);
+}
+
+static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
+	.invalidate_start	= kvm_gmem_invalidate_start,
+	.invalidate_end		= kvm_gmem_invalidate_end,
+};
+
+/**
+ * kvm_gmem_bind - give a slot that is being created its private memory
+ * @kvm:	the VM
+ * @slot:	the slot, not yet visible to anybody; range and as_id are set
+ * @fd:		file descriptor of a guest_memfd of this VM
+ * @offset:	where in the file the slot's memory begins, in bytes
+ *
+ * Context: Process context, slots_lock held.
+ * Return: 0; -EBADF if @fd is not open; -EINVAL if it is no guest_memfd of
+ *	   this VM, @offset is not page aligned, or the range is not inside the
+ *	   file; -EEXIST if another slot has part of the range; -ENOMEM.
+ */
+int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
+		  unsigned int fd, u64 offset)
+{
+	struct kvm_gmem_binding *binding;
+	struct file *file;
+	int r = -EINVAL;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	file = fget(fd);
+	if (!file)
+		return -EBADF;
+	if (guest_memfd_priv(file, &kvm_gmem_client_ops) != kvm)
+		goto out_put;
+
+	r = -ENOMEM;
+	binding = kzalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
+	if (!binding)
+		goto out_put;
+
+	binding->kvm = kvm;
+	binding->slot = slot;
+	binding->mm.ops = &kvm_gmem_binding_ops;
+	r = guest_memfd_bind(file, &binding->mm, offset,
+			     (u64)slot->npages << PAGE_SHIFT);
+	if (r)
+		kfree(binding);
+	else
+		slot->gmem = binding;
+out_put:
+	/* Perhaps the last reference: put only later, without slots_lock. */
+	fput(file);
+	return r;
+}
+
+/* The slot, still out of reach for vCPUs, has what unmapping it needs. */
+void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (!slot->gmem)
+		return;
+
+	KVM_MMU_LOCK(kvm);
+	slot->gmem->ready = true;
+	KVM_MMU_UNLOCK(kvm);
+}
+
+/**
+ * kvm_gmem_unbind - take a slot's private memory from it
+ * @slot:	a slot that no vCPU can reach any more; it need not have any
+ *
+ * Context: Process context; slots_lock held, or the VM is being destroyed,
+ *	    when all its files are gone.
+ */
+void kvm_gmem_unbind(struct kvm_memory_slot *slot)
+{
+	if (!slot->gmem)
+		return;
+
+	guest_memfd_unbind(&slot->gmem->mm);
+	kfree(slot->gmem);
+	slot->gmem = NULL;
+}
+
+/* File page index of a gfn; only its alignment has a meaning outside. */
+pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return slot->gmem->mm.node.start + (gfn - slot->base_gfn);
+}
+
+/**
+ * kvm_gmem_get_pfn - look up or allocate the private page behind a gfn
+ * @kvm:	the VM
+ * @slot:	the gfn's slot, with KVM_MEM_GUEST_MEMFD and not INVALID
+ * @gfn:	the gfn
+ * @pfn:	out: the page frame, with a reference for the caller
+ * @order:	out: order up to which the file's pages continue physically,
+ *		aligned to the file
+ *
+ * The caller took its snapshot of mmu_invalidate_seq before, and compares it
+ * under mmu_lock before it maps the page.
+ *
+ * Context: Process context, within kvm->srcu.  Takes the file's lock.
+ * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM.
+ */
+int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		     kvm_pfn_t *pfn, unsigned int *order)
+{
+	struct guest_memfd_page page;
+	int r;
+
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
+
+	r = guest_memfd_get_page(&slot->gmem->mm,
+				 kvm_gmem_get_index(slot, gfn), &page);
+	/* Closed: to the vCPU, memory that is not there. */
+	if (r == -ESTALE)
+		return -EFAULT;
+	if (WARN_ON_ONCE(r == -ENXIO))
+		return -EIO;
+	if (r)
+		return r;
+
+	*pfn = page.pfn;
+	*order = page.order;
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM as a client of guest_memfd: what kvm_main.c calls.
+ */
+#ifndef __KVM_GUEST_MEMFD_H
+#define __KVM_GUEST_MEMFD_H
+
+#include <linux/kvm_host.h>
+
+#ifdef CONFIG_KVM_PRIVATE_MEM
+void kvm_gmem_init(struct module *module);
+int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
+int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
+		  unsigned int fd, u64 offset);
+void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot);
+void kvm_gmem_unbind(struct kvm_memory_slot *slot);
+#else
+static inline void kvm_gmem_init(struct module *module)
+{
+}
+
+static inline int kvm_gmem_create(struct kvm *kvm,
+				  const struct kvm_create_guest_memfd *args)
+{
+	return -ENOTTY;
+}
+
+static inline int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
+				unsigned int fd, u64 offset)
+{
+	return -EINVAL;
+}
+
+static inline void kvm_gmem_slot_ready(struct kvm *kvm,
+				       struct kvm_memory_slot *slot)
+{
+}
+
+static inline void kvm_gmem_unbind(struct kvm_memory_slot *slot)
+{
+}
+#endif
+
+#endif /* __KVM_GUEST_MEMFD_H */
