@@ -122,7 +122,7 @@ series_blobs() {
 		done < <(sed -n 's|^diff --git a/.* b/||p' "$i.patch")
 		(( ${#hooks[@]} )) || continue
 		git apply --cached -R --whitespace=nowarn "${hooks[@]}" "$i.patch" 2>apply.err ||
-			die "$(head -n 1 apply.err)
+			die "$(sed "s|^error: ||;q" apply.err)
     The new file was edited where patches/${MAILS[i]} changes it. Copy your version
     to build/linux, restore the repository's and run: make refresh"
 	done

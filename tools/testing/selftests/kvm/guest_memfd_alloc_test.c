@@ -297,7 +297,7 @@ static void test_memory_is_taken_and_returned(void)
 	gmem_allocate(fd, 0, BIG_SIZE);
 	now = gmem_free_kb();
 	TEST_ASSERT(now + kb - tolerance <= before,
-		    "MemFree %lu kB before, %lu kB with %lu kB allocated",
+		    "%lu kB free before, %lu kB with %lu kB allocated",
 		    before, now, kb);
 	gmem_punch_hole(fd, 0, BIG_SIZE / 2);
 	gmem_assert_mem_returned(before - kb / 2, tolerance);
@@ -307,7 +307,7 @@ static void test_memory_is_taken_and_returned(void)
 	gmem_allocate(fd, 0, BIG_SIZE);
 	now = gmem_free_kb();
 	TEST_ASSERT(now + kb - tolerance <= before,
-		    "MemFree %lu kB before, %lu kB allocated again", before,
+		    "%lu kB free before, %lu kB allocated again", before,
 		    now);
 	close(fd);
 	gmem_assert_mem_returned(before, tolerance);

@@ -22,7 +22,7 @@
 /* Of one call on a range of any size; emulated CPUs are slow. */
 #define MAX_CALL_NS	50000000LL
 
-/* Noise of MemFree, with caches and slabs shrunk before each reading. */
+/* Noise of free memory, with caches and slabs shrunk before each reading. */
 #define SLACK_KB	384
 
 static int set_raw(struct kvm_vm *vm, u64 gpa, u64 size, u64 attributes,
@@ -377,7 +377,7 @@ static void test_time_does_not_grow_with_a_slot(void)
 	gmem_vm_free(vm, &slot);
 }
 
-/* MemFree is noisy: the best of five tries counts. */
+/* Free memory is noisy: the best of five tries counts. */
 static void test_memory_does_not_grow_with_the_size(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();

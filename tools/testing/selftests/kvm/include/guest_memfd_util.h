@@ -181,12 +181,12 @@ void gmem_proc_write(const char *path, const char *val);
 /* A figure of /proc/meminfo in KiB, e.g. "MemFree". */
 u64 gmem_meminfo_kb(const char *name);
 
-/* MemFree in KiB after dropping clean caches and empty slabs. */
+/* Free memory in KiB after dropping clean caches and empty slabs. */
 u64 gmem_free_kb(void);
 
 /*
- * Wait for MemFree to come back to @before_kb less @tolerance_kb. Freeing can
- * be deferred (task work, RCU), so poll for up to ten seconds.
+ * Wait for free memory to come back to @before_kb less @tolerance_kb. Freeing
+ * can be deferred (task work, RCU), so poll for up to ten seconds.
  */
 void gmem_assert_mem_returned(u64 before_kb, u64 tolerance_kb);
 

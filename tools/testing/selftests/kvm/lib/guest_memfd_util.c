@@ -18,6 +18,8 @@
 
 #define GMEM_SKIP_REASON_LEN	256
 #define GMEM_FREE_TIMEOUT	10	/* seconds, freeing can be deferred */
+#define GMEM_FREE_TRIES		100
+#define GMEM_FREE_SLACK_KB	64
 
 /* Shared with the process that runs the test. */
 static char *gmem_skip_reason;
@@ -429,11 +431,42 @@ static void gmem_shrink_slabs(void)
 	closedir(dir);
 }
 
+/* Free pages on the lists of the CPUs, in KiB. */
+static u64 gmem_pcp_kb(void)
+{
+	u64 pages, sum = 0;
+	char line[256];
+	FILE *f;
+
+	f = fopen("/proc/zoneinfo", "r");
+	TEST_ASSERT(f, "cannot open /proc/zoneinfo, errno %d", errno);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " count: %lu", &pages) == 1)
+			sum += pages;
+	fclose(f);
+	return sum * getpagesize() / 1024;
+}
+
+/*
+ * MemFree leaves out the free pages on the lists of the CPUs, tens of
+ * megabytes, which the kernel empties when it likes: read the lists before and
+ * after, until nothing much moved between the two files.
+ */
 u64 gmem_free_kb(void)
 {
+	u64 pcp_kb, free_kb, now_kb;
+	int tries = GMEM_FREE_TRIES;
+
 	gmem_try_write(AT_FDCWD, "/proc/sys/vm/drop_caches", "3");
 	gmem_shrink_slabs();
-	return gmem_meminfo_kb("MemFree");
+	gmem_try_write(AT_FDCWD, "/proc/sys/vm/stat_refresh", "1");
+	now_kb = gmem_pcp_kb();
+	do {
+		pcp_kb = now_kb;
+		free_kb = gmem_meminfo_kb("MemFree");
+		now_kb = gmem_pcp_kb();
+	} while (labs((long)(now_kb - pcp_kb)) > GMEM_FREE_SLACK_KB && --tries);
+	return free_kb + now_kb;
 }
 
 void gmem_assert_mem_returned(u64 before_kb, u64 tolerance_kb)
@@ -449,7 +482,7 @@ void gmem_assert_mem_returned(u64 before_kb, u64 tolerance_kb)
 			break;
 		usleep(100000);
 	}
-	TEST_FAIL("memory not returned: MemFree %lu kB before, %lu kB now, tolerance %lu kB",
+	TEST_FAIL("memory not returned: %lu kB free before, %lu kB now, tolerance %lu kB",
 		  before_kb, now_kb, tolerance_kb);
 }
 

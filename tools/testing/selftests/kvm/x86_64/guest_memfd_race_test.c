@@ -11,7 +11,7 @@
 #include "race.h"
 
 #define MAX_LOOPS	3000
-#define MAX_MS		4000
+#define MAX_MS		2500
 
 /* More loops are worth more here than more words. */
 #define WORD_STEP	512
