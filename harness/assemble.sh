@@ -13,6 +13,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/source.sh"
 . "$(dirname "$0")/series.sh"
+. "$(dirname "$0")/tree.sh"
 
 lock_build
 "$TOP/harness/base.sh"

@@ -51,7 +51,7 @@ if wanted configs; then
 fi
 if wanted selftests; then
 	check "the base's KVM selftests: same verdicts on base and series" \
-		"$TOP/harness/test.sh" base-compare
+		"$TOP/harness/compare.sh"
 fi
 verdict || sum=1
 exit $sum

@@ -8,11 +8,14 @@
 # Inputs:  sourced; work of the caller; build/linux, build/linux-base.
 # Outputs: messages; findings by file content in build/check/cache.
 
-# FILE_PATH_CHANGES asks about MAINTAINERS, which has a check of its own.
-# Its helper needs modules that only Debian's own python3 has.
+# FILE_PATH_CHANGES asks about MAINTAINERS, which has a check of its own. The
+# attribute macros are for the kernel: programs in samples/ and tools/ have none.
+# checkpatch's helper needs modules that only Debian's own python3 has.
 checkpatch() {
-	PATH=/usr/bin:$PATH ./scripts/checkpatch.pl --strict --terse --show-types --no-summary --color=never \
-		--no-signoff --ignore FILE_PATH_CHANGES "$@"
+	PATH=/usr/bin:$PATH ./scripts/checkpatch.pl --strict --terse --show-types \
+		--showfile --no-summary --color=never \
+		--no-signoff --ignore FILE_PATH_CHANGES "$@" |
+		grep -vE '^(samples|tools)/.*:PREFER_DEFINED_ATTRIBUTE_MACRO:' || true
 }
 
 checkpatch_mails() {
@@ -20,17 +23,26 @@ checkpatch_mails() {
 	local mail out bad=0
 	for mail in "$1"/*.patch; do
 		[[ $mail != *0000-cover-letter.patch ]] || continue
-		out=$(checkpatch "$mail" || true)
-		[[ ! $out ]] || { say "$out"; bad=1; }
+		out=$(checkpatch "$mail")
+		[[ ! $out ]] || { say "${mail##*/}:" "$out"; bad=1; }
 	done
 	return $bad
+}
+
+# whitespace A B: git's check, but a heading of seven "=" is no conflict marker.
+whitespace() {
+	local out
+	out=$({ git -C "$LINUX" diff --check "$@" || true; } |
+		awk '/^[^+][^:]*:[0-9]+: / && !/leftover conflict marker/')
+	say "$out"
+	[[ ! $out ]]
 }
 
 # cached TOOL DIR FILE: the tool's findings for the file, kept by content.
 cached() {
 	local key
 	mkdir -p "$work/cache"
-	key=$work/cache/$1-$({ echo "$base $3"; cat "$2/$3"; } | sha256sum | cut -c1-40)
+	key=$work/cache/$1-$({ echo "$base $3"; cat "$TOP/harness/check-style.sh"; cat "$2/$3"; } | sha256sum | cut -c1-40)
 	if [[ ! -f $key ]]; then
 		( cd "$2" || exit; "$1" "$3" ) >"$key.part" 2>&1 || true
 		mv "$key.part" "$key"
@@ -70,7 +82,10 @@ checkpatch_touched() {
 checkpatch_canary() {
 	cd "$LINUX" || exit
 	printf 'int  f( void ){\n  return 1; \n}\n' >"$work/canary.c"
-	checkpatch -f "$work/canary.c"
+	local all
+	all=$(checkpatch -f "$work/canary.c")
+	say "$all"
+	[[ ! $all ]]
 }
 
 kerneldoc_new() { all_clean kerneldoc '\.[ch]$'; }

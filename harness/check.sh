@@ -13,6 +13,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/source.sh"
 . "$(dirname "$0")/series.sh"
+. "$(dirname "$0")/tree.sh"
 . "$(dirname "$0")/mails.sh"
 . "$(dirname "$0")/kbuild.sh"
 . "$(dirname "$0")/report.sh"
@@ -50,7 +51,9 @@ if wanted tree; then
 	check 'the built kernel is of this tree' built_tree
 fi
 if wanted style; then
-	check 'no whitespace errors' "${linux[@]}" diff --check base series
+	check 'no whitespace errors' whitespace base series
+	canary 'a blank at the end of a line' 'trailing whitespace' \
+		whitespace base "$(skewed Makefile 's/$/ /')"
 	check 'checkpatch --strict: mails' checkpatch_mails "$BUILD/export"
 	check 'checkpatch --strict: new files' checkpatch_new
 	check 'checkpatch --strict: touched files against base' checkpatch_touched

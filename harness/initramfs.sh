@@ -13,9 +13,10 @@
 stage=$(mktemp -d "$BUILD/tmp.XXXXXX")
 trap 'rm -rf "$stage"' EXIT
 busybox=$(command -v busybox) || die "no busybox; package: busybox-static"
-"$busybox" --list 2>/dev/null | grep -qx setsid ||
+# No "grep -q" behind a pipe: it ends early, and pipefail takes that amiss.
+"$busybox" --list 2>/dev/null | grep -x setsid >/dev/null ||
 	die "$busybox lacks applets; package: busybox-static"
-if readelf -l "$busybox" | grep -q INTERP; then
+if readelf -l "$busybox" | grep INTERP >/dev/null; then
 	die "$busybox is not static; package: busybox-static"
 fi
 

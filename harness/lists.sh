@@ -46,7 +46,7 @@ list_unlisted() {
 		(cd "$BUILD/tests" && find "$set" -type f -perm -u+x) | sort |
 		while read -r prog; do
 			list_read all "$@" | cut -f5 |
-				grep -qE "(^|[ /])$prog( |\$)" || say "$prog"
+				grep -E "(^|[ /])$prog( |\$)" >/dev/null || say "$prog"
 		done
 	done
 }

@@ -10,8 +10,18 @@
 # Outputs: machine(); build/test/NAME/{output,console,runs,list,results}.
 
 TESTS=${TESTS:-*}
+# Seconds beyond a test's limit before its machine is given up.
+GRACE=${GRACE:-120}
 # What is allocated but not cleared must not look clear by accident.
 DEBUG_ARGS='init_on_alloc=0 page_poison=1 page_owner=on'
+
+end_machine() {
+	local pid
+	pid=$(cat "$1") || return 0
+	kill "$pid" 2>/dev/null || return 0
+	sleep 3
+	kill -9 "$pid" 2>/dev/null || true
+}
 
 # boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in
 # which one test takes a good while longer than the limit it has inside.
@@ -36,9 +46,10 @@ boot() {
 				NR == FNR { n = $1; next } $1 == n { limit = $3 }
 				END { print limit }' - "$dir/todo")
 			printf .
-		elif (( SECONDS - since > limit + 120 )); then
+		elif (( SECONDS - since > limit + GRACE )); then
 			printf '(hangs)'
-			kill -9 "$(cat "$dir/pid")" 2>/dev/null || true
+			end_machine "$dir/pid"
+			since=$SECONDS
 		fi
 	done
 	wait $! || rc=$?

@@ -15,6 +15,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/source.sh"
 . "$(dirname "$0")/series.sh"
+. "$(dirname "$0")/tree.sh"
 . "$(dirname "$0")/edits.sh"
 . "$(dirname "$0")/mails.sh"
 

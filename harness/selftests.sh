@@ -69,7 +69,7 @@ build_ours() {
 	# A program that has left the series must leave the machine too.
 	find "$BUILD/tests/ours" -type f -perm -u+x | while read -r p; do
 		p=${p#"$BUILD/tests/ours/"}
-		printf '%s\n' "${added[@]}" | grep -qxF "$p" ||
+		grep -qxF "$p" < <(printf '%s\n' "${added[@]}") ||
 			rm "$BUILD/tests/ours/$p"
 	done
 	printf '%s\n' "${added[@]}" >"$BUILD/tests/ours.programs"

@@ -59,7 +59,8 @@ vm_start() {
 		-serial "file:$dir/console.log" -serial "$serial1" \
 		-append "console=ttyS0 panic=-1 mitigations=off cma=64M numa_balancing=disable printk.devkmsg=on $*" \
 		2>"$dir/qemu.log" || rc=$?
-	grep -v "TCG doesn't support requested feature" "$dir/qemu.log" >&2 || true
+	grep -vE "TCG doesn't support requested feature|terminating on signal" \
+		"$dir/qemu.log" >&2 || true
 	return "$rc"
 }
 

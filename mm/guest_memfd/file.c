@@ -179,13 +179,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 static const struct file_operations gmem_fops = {
 	.fallocate	= gmem_fallocate,
 	.release	= gmem_release,
-	.llseek		= no_llseek,
 };
-
-bool file_is_guest_memfd(struct file *file)
-{
-	return file->f_op == &gmem_fops;
-}
 
 /* Size, owner and mode are what creation made them. */
 static int gmem_setattr(struct user_namespace *mnt_userns,
@@ -327,7 +321,7 @@ EXPORT_SYMBOL_GPL(guest_memfd_create);
 void *guest_memfd_priv(struct file *file,
 		       const struct guest_memfd_client_ops *ops)
 {
-	if (!file_is_guest_memfd(file) ||
+	if (file->f_op != &gmem_fops ||
 	    GMEM_I(file_inode(file))->ops != ops)
 		return NULL;
 	return file->private_data;
@@ -369,7 +363,6 @@ static int __init gmem_init(void)
 	gmem_mnt = kern_mount(&gmem_fs_type);
 	if (IS_ERR(gmem_mnt))
 		panic("guest_memfd: cannot mount (%pe)\n", gmem_mnt);
-	gmem_mnt->mnt_flags |= MNT_NOEXEC;
 	return 0;
 }
 fs_initcall(gmem_init);

@@ -44,9 +44,6 @@ static inline void gmem_assert_locked_write(struct inode *inode)
 	lockdep_assert_held_write(&inode->i_mapping->invalidate_lock);
 }
 
-/* file.c */
-bool file_is_guest_memfd(struct file *file);
-
 /* folio.c */
 extern const struct address_space_operations gmem_aops;
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index);

@@ -84,7 +84,6 @@ void kvm_gmem_init(struct module *module)
 /* KVM_CREATE_GUEST_MEMFD: returns a file descriptor. */
 int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 {
-	loff_t size = args->size;
 	struct file *file;
 	int fd;
 
@@ -92,15 +91,13 @@ int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 		return -EINVAL;
 	if (memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
-	if (size <= 0 || !PAGE_ALIGNED(size))
-		return -EINVAL;
 
 	fd = get_unused_fd_flags(0);
 	if (fd < 0)
 		return fd;
 
 	kvm_get_kvm(kvm);
-	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, size);
+	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, args->size);
 	if (IS_ERR(file)) {
 		kvm_put_kvm_no_destroy(kvm);
 		put_unused_fd(fd);
@@ -131,8 +128,14 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_begin(b->kvm);
 	kvm_mmu_invalidate_range_add(b->kvm, range.start, range.end);
-	if (b->ready && kvm_unmap_gfn_range(b->kvm, &range))
+	if (b->ready) {
+		kvm_unmap_gfn_range(b->kvm, &range);
+		/*
+		 * Flush in any case: an MMU notifier may have zapped the range,
+		 * and dropped mmu_lock for another slot before it flushes.
+		 */
 		kvm_flush_remote_tlbs(b->kvm);
+	}
 	KVM_MMU_UNLOCK(b->kvm);
 }
 
@@ -223,6 +226,8 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 	if (!slot->gmem)
 		return;
 
+	lockdep_assert(lockdep_is_held(&slot->gmem->kvm->slots_lock) ||
+		       !refcount_read(&slot->gmem->kvm->users_count));
 	guest_memfd_unbind(&slot->gmem->mm);
 	kfree(slot->gmem);
 	slot->gmem = NULL;

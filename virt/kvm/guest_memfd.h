@@ -19,12 +19,6 @@ static inline void kvm_gmem_init(struct module *module)
 {
 }
 
-static inline int kvm_gmem_create(struct kvm *kvm,
-				  const struct kvm_create_guest_memfd *args)
-{
-	return -ENOTTY;
-}
-
 static inline int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 				unsigned int fd, u64 offset)
 {

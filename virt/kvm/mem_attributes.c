@@ -15,9 +15,8 @@
  *
  * Changes are made under slots_lock, between the begin and the end of an
  * invalidation of the range.  The tree has a lock of its own, the innermost of
- * all, so that a look-up is possible everywhere, under mmu_lock, too.  While a
- * range is being changed a look-up inside it can find the old attributes, the
- * new ones or none; outside of it the answer is always right.
+ * all, so that a look-up is possible everywhere, under mmu_lock, too.  A look-up
+ * always finds the attributes from before a change or those from after it.
  *
  * A page fault takes its snapshot of mmu_invalidate_seq before it looks
  * attributes up, and so learns under mmu_lock whether what it saw still holds:
@@ -38,6 +37,7 @@
  * invalidated; only what overlaps the range itself is zapped.
  */
 
+#include <linux/export.h>
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
 #include <linux/rbtree.h>
@@ -167,19 +167,11 @@ u64 kvm_get_memory_attributes(struct kvm *kvm, gfn_t gfn)
 	read_unlock(&attrs->lock);
 	return attributes;
 }
+EXPORT_SYMBOL_GPL(kvm_get_memory_attributes);
 
-/**
- * kvm_range_has_memory_attributes - whether all gfns have just these attributes
- * @kvm:	the VM
- * @start:	first gfn
- * @end:	gfn after the last
- * @attributes:	KVM_MEMORY_ATTRIBUTE_* bits
- *
- * Context: as for kvm_get_memory_attributes_run().
- * Return: true if they have.
- */
-bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
-				     u64 attributes)
+/* Whether all gfns in [start, end) have just these attributes. */
+static bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start,
+					    gfn_t end, u64 attributes)
 {
 	gfn_t first, last;
 
@@ -188,11 +180,12 @@ bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 }
 
 /*
- * Clear at most KVM_ATTR_BATCH ranges in [first, last].  @spare becomes the
- * rear part of a range that begins before and ends after.  True: not finished.
+ * Clear [first, last], or as much from its start as contains KVM_ATTR_BATCH
+ * ranges.  @spare becomes the rear part of a range that begins before and ends
+ * after.  Returns the last gfn that is clear.
  */
-static bool kvm_attr_clear_batch(struct kvm_mem_attributes *attrs, gfn_t first,
-				 gfn_t last, struct kvm_attr_range **spare)
+static gfn_t kvm_attr_clear_batch(struct kvm_mem_attributes *attrs, gfn_t first,
+				  gfn_t last, struct kvm_attr_range **spare)
 {
 	struct kvm_attr_range *r, *next;
 	int i;
@@ -202,7 +195,7 @@ static bool kvm_attr_clear_batch(struct kvm_mem_attributes *attrs, gfn_t first,
 	r = kvm_attr_find(attrs, first);
 	for (i = 0; r && r->first <= last; r = next, i++) {
 		if (i == KVM_ATTR_BATCH)
-			return true;
+			return r->first - 1;
 
 		next = to_attr_range(rb_next(&r->node));
 		if (r->first >= first && r->last <= last) {
@@ -218,7 +211,7 @@ static bool kvm_attr_clear_batch(struct kvm_mem_attributes *attrs, gfn_t first,
 			r->last = first - 1;
 		}
 	}
-	return false;
+	return last;
 }
 
 /* Give [first, last], which has no attributes, some; merge with neighbours. */
@@ -250,48 +243,42 @@ static void kvm_attr_fill(struct kvm_mem_attributes *attrs, gfn_t first,
 	}
 }
 
-static int kvm_store_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
-				       u64 attributes)
+/*
+ * Replace the attributes of [start, end).  @rear and @fresh are for ranges that
+ * come into being; what is not needed is left to the caller.
+ */
+static void kvm_store_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
+					u64 attributes,
+					struct kvm_attr_range **rear,
+					struct kvm_attr_range **fresh)
 {
 	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
-	struct kvm_attr_range *rear, *fresh;
-	bool more;
+	gfn_t last;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	/* All that can fail, before anything changes. */
-	rear = kmalloc(sizeof(*rear), GFP_KERNEL_ACCOUNT);
-	fresh = kmalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
-	if (!rear || !fresh) {
-		kfree(rear);
-		kfree(fresh);
-		return -ENOMEM;
-	}
-
-	do {
+	/* Clear and fill piece by piece: nobody may see what is only cleared. */
+	while (start < end) {
 		write_lock(&attrs->lock);
-		more = kvm_attr_clear_batch(attrs, start, end - 1, &rear);
-		if (!more && attributes)
-			kvm_attr_fill(attrs, start, end - 1, attributes,
-				      &fresh);
+		last = kvm_attr_clear_batch(attrs, start, end - 1, rear);
+		if (attributes)
+			kvm_attr_fill(attrs, start, last, attributes, fresh);
 		write_unlock(&attrs->lock);
-		cond_resched();
-	} while (more);
 
-	kfree(rear);
-	kfree(fresh);
-	return 0;
+		start = last + 1;
+		cond_resched();
+	}
 }
 
 /* Zap what is mapped of a range, which has been declared as invalidated. */
-static bool kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
+static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 {
 	struct kvm_gfn_range range = { .may_block = true };
 	struct kvm_memslot_iter iter;
-	bool flush = false;
 	int i;
 
 	lockdep_assert_held(&kvm->slots_lock);
+	kvm_lockdep_assert_mmu_lock_held_write(kvm);
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		struct kvm_memslots *slots = __kvm_memslots(kvm, i);
@@ -301,10 +288,15 @@ static bool kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 			range.start = max(start, range.slot->base_gfn);
 			range.end = min(end, range.slot->base_gfn +
 					     range.slot->npages);
-			flush |= kvm_unmap_gfn_range(kvm, &range);
+			/*
+			 * Not once for all slots: zapping the next one may drop
+			 * mmu_lock, and who takes it then may free memory of
+			 * this one for which it finds no mapping to flush.
+			 */
+			if (kvm_unmap_gfn_range(kvm, &range))
+				kvm_flush_remote_tlbs(kvm);
 		}
 	}
-	return flush;
 }
 
 static void kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
@@ -316,8 +308,7 @@ static void kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm);
 	kvm_mmu_invalidate_range_add(kvm, edge_start, edge_end);
-	if (kvm_unmap_changing_range(kvm, start, end))
-		kvm_flush_remote_tlbs(kvm);
+	kvm_unmap_changing_range(kvm, start, end);
 	KVM_MMU_UNLOCK(kvm);
 }
 
@@ -331,20 +322,28 @@ static void kvm_memory_attributes_end(struct kvm *kvm)
 static int kvm_set_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 				     u64 attributes)
 {
-	int r = 0;
+	struct kvm_attr_range *rear, *fresh;
+	int r = -ENOMEM;
+
+	/* All that can fail, before anything changes. */
+	rear = kmalloc(sizeof(*rear), GFP_KERNEL_ACCOUNT);
+	fresh = kmalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+	if (!rear || !fresh)
+		goto out_free;
 
 	mutex_lock(&kvm->slots_lock);
-
-	if (kvm_range_has_memory_attributes(kvm, start, end, attributes))
-		goto out_unlock;
-
-	/* Should storing fail, the zap was in vain and nothing has changed. */
-	kvm_memory_attributes_begin(kvm, start, end);
-	r = kvm_store_memory_attributes(kvm, start, end, attributes);
-	kvm_memory_attributes_end(kvm);
-
-out_unlock:
+	if (!kvm_range_has_memory_attributes(kvm, start, end, attributes)) {
+		kvm_memory_attributes_begin(kvm, start, end);
+		kvm_store_memory_attributes(kvm, start, end, attributes, &rear,
+					    &fresh);
+		kvm_memory_attributes_end(kvm);
+	}
 	mutex_unlock(&kvm->slots_lock);
+	r = 0;
+
+out_free:
+	kfree(rear);
+	kfree(fresh);
 	return r;
 }
 

@@ -26,13 +26,6 @@ static inline u64 kvm_supported_memory_attributes(struct kvm *kvm)
 {
 	return 0;
 }
-
-static inline int
-kvm_vm_ioctl_set_memory_attributes(struct kvm *kvm,
-				   const struct kvm_memory_attributes *attrs)
-{
-	return -ENOTTY;
-}
 #endif
 
 #endif /* __KVM_MEM_ATTRIBUTES_H */

@@ -41,7 +41,8 @@ int kvm_sw_protected_init_vm(struct kvm *kvm)
  * @entries:	its CPUID, as userspace wants it
  * @nent:	number of entries
  *
- * Without the feature bits neither EFER.SVME nor CR4.VMXE can be set.
+ * Without the feature bits the guest can set neither EFER.SVME nor CR4.VMXE;
+ * userspace is refused where it sets them for the guest.
  */
 void kvm_sw_protected_update_cpuid(struct kvm_vcpu *vcpu,
 				   struct kvm_cpuid_entry2 *entries, int nent)

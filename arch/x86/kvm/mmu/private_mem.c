@@ -28,9 +28,9 @@ static bool kvm_gfn_range_contains(gfn_t first, gfn_t last, gfn_t gfn,
  * @gfn:	the gfn that faulted
  * @max_level:	PG_LEVEL_* up to which a mapping is possible otherwise
  *
- * Context: mmu_lock held, after the check that nothing around @gfn is being
- *	    invalidated: a change of attributes declares the largest huge pages
- *	    at its edges.  Elsewhere the answer is a hint.
+ * Context: To install a mapping: mmu_lock held, after the check that nothing
+ *	    around @gfn is being invalidated, as a change of attributes declares
+ *	    the largest huge pages at its edges.  Elsewhere it is a hint.
  * Return: the largest level at which all gfns have the attributes of @gfn.
  */
 int kvm_mmu_attributes_max_level(struct kvm *kvm, gfn_t gfn, int max_level)

@@ -17,7 +17,7 @@
 
 #define P		GMEM_PAGE_SIZE
 #define FILE_SIZE	(16 * P)
-#define BIG_SIZE	(32ULL << 20)
+#define BIG_SIZE	(16ULL << 20)
 #define BIG_KB		(BIG_SIZE / 1024)
 #define TOLERANCE_KB	2048
 #define GPA		GMEM_DATA_GPA
@@ -445,7 +445,7 @@ static void test_exit_with_everything_open(void)
 	pid_t pid;
 	int i;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 5; i++) {
 		pid = fork();
 		if (!pid) {
 			setup(&f, BIG_SIZE);

@@ -408,7 +408,7 @@ static s64 make_many_ranges(struct kvm_vm *vm, u64 gpa, u64 nr)
 
 static void test_memory_of_many_ranges_is_returned(void)
 {
-	const u64 nr = 65536;
+	const u64 nr = 32768;
 	u64 no_vm = gmem_free_kb(), before;
 	struct kvm_vm *vm;
 	s64 taken;
@@ -433,26 +433,19 @@ static void test_adjacent_ranges_merge(void)
 	struct kvm_vm *vm = gmem_vm_create_barebones();
 	u64 before = gmem_free_kb(), i;
 	const u64 nr = 65536;
-	s64 taken;
 
 	/* Eight bytes for each would be 512 KiB. */
 	for (i = 0; i < nr; i++)
 		vm_mem_set_private(vm, GPA + i * P, P);
-	taken = before - gmem_free_kb();
-	ksft_print_msg("%lu adjacent ranges take %ld kB\n", nr, taken);
-	TEST_ASSERT(taken < SLACK_KB, "adjacent ranges do not merge: %ld kB",
-		    taken);
+	gmem_assert_mem_returned(before, SLACK_KB);
 
-	/* From above as well, and by filling gaps. */
-	for (i = nr; i--; )
+	/* From above as well, and by filling gaps: not that many are needed. */
+	for (i = nr / 4; i--; )
 		vm_mem_set_private(vm, 2 * GPA + i * P, P);
-	make_many_ranges(vm, 3 * GPA, nr / 2);
-	for (i = 0; i < nr / 2; i++)
+	make_many_ranges(vm, 3 * GPA, nr / 4);
+	for (i = 0; i < nr / 4; i++)
 		vm_mem_set_private(vm, 3 * GPA + (2 * i + 1) * P, P);
-	taken = before - gmem_free_kb();
-	ksft_print_msg("and in other orders %ld kB\n", taken);
-	TEST_ASSERT(taken < SLACK_KB, "adjacent ranges do not merge: %ld kB",
-		    taken);
+	gmem_assert_mem_returned(before, SLACK_KB);
 	kvm_vm_free(vm);
 }
 
