@@ -22,7 +22,7 @@ BEGIN {
 		"|unchecked MSR access|list_(add|del) corruption|refcount_t: " \
 		"|page_table_check|double fault|stack segment|Bad (page|rss)" \
 		"|unreferenced object|DEBUG_LOCKS_WARN_ON|nobody cared" \
-		"|FAULT_INJECTION|invoked oom-killer|page allocation failure"
+		"|FAULT_INJECTION|invoked oom-killer|page allocation failure|vmalloc error"
 }
 
 function where(file) { return file == ARGV[1] ? "list" : file == ARGV[2] ? "allow" : \
