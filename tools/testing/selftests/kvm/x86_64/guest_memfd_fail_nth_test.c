@@ -48,22 +48,6 @@ static int errno_of(int ret)
 	return ret < 0 ? -errno : ret;
 }
 
-/* Not having them is no error, but then a test of theirs tests nothing. */
-static void require_large_folios(void)
-{
-	struct guest_fixture f;
-	u64 allocated;
-
-	host_set_thp("always");
-	guest_start_private(&f, GMEM_HUGE_SIZE);
-	guest_write(f.vcpu, GMEM_DATA_GPA, 1);
-	allocated = gmem_allocated(f.slot.fd);
-	guest_end(&f);
-
-	if (allocated != GMEM_HUGE_SIZE)
-		gmem_skip("no large folios");
-}
-
 /* The number that the next open() will return: shows leaked descriptors. */
 static int next_free_fd(void)
 {
@@ -518,12 +502,6 @@ static void test_allocation_small_loses_nothing(void)
 	check_allocate(GMEM_PAGES(61), GMEM_PAGES(6));
 }
 
-static void test_allocation_large_loses_nothing(void)
-{
-	require_large_folios();
-	check_allocate(GMEM_HUGE_SIZE, GMEM_HUGE_SIZE + GMEM_PAGES(3));
-}
-
 /*
  * KVM_RUN
  */
@@ -588,12 +566,6 @@ static void test_first_touch_small_can_be_repeated(void)
 	check_touch(GMEM_PAGES(61), GMEM_PAGES(4));
 }
 
-static void test_first_touch_large_can_be_repeated(void)
-{
-	require_large_folios();
-	check_touch(GMEM_HUGE_SIZE, GMEM_HUGE_SIZE);
-}
-
 /*
  * Holes
  */
@@ -637,11 +609,8 @@ static bool punch_done(void *ctx)
 	return true;
 }
 
-/*
- * A hole in a large folio has to split it, one at the edges of folios has
- * nothing to allocate; with small folios that is true of every hole.
- */
-static void check_punch(u64 offset, u64 size, bool splits)
+/* A hole at the edges of folios has nothing to allocate. */
+static void check_punch(u64 offset, u64 size)
 {
 	struct fail_nth_op op = {
 		.name = "punch hole",
@@ -650,7 +619,7 @@ static void check_punch(u64 offset, u64 size, bool splits)
 		.unchanged = punch_unchanged,
 		.done = punch_done,
 		.teardown = bind_teardown,
-		.may_allocate_nothing = !splits,
+		.may_allocate_nothing = true,
 	};
 	struct context c = { .offset = offset, .size = size };
 
@@ -660,19 +629,7 @@ static void check_punch(u64 offset, u64 size, bool splits)
 static void test_hole_in_small_folios_rolls_back(void)
 {
 	host_set_thp("never");
-	check_punch(GMEM_PAGES(61), GMEM_PAGES(7), false);
-}
-
-static void test_hole_in_large_folio_rolls_back(void)
-{
-	require_large_folios();
-	check_punch(GMEM_PAGES(61), GMEM_PAGES(7), true);
-}
-
-static void test_hole_across_large_folios_rolls_back(void)
-{
-	require_large_folios();
-	check_punch(GMEM_HUGE_SIZE - GMEM_PAGES(3), GMEM_PAGES(5), true);
+	check_punch(GMEM_PAGES(61), GMEM_PAGES(7));
 }
 
 /*
@@ -733,12 +690,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_attribute_overwrite_rolls_back),
 	GMEM_TEST(test_attribute_clear_rolls_back),
 	GMEM_TEST(test_allocation_small_loses_nothing),
-	GMEM_TEST(test_allocation_large_loses_nothing),
 	GMEM_TEST(test_first_touch_small_can_be_repeated),
-	GMEM_TEST(test_first_touch_large_can_be_repeated),
 	GMEM_TEST(test_hole_in_small_folios_rolls_back),
-	GMEM_TEST(test_hole_in_large_folio_rolls_back),
-	GMEM_TEST(test_hole_across_large_folios_rolls_back),
 	GMEM_TEST(test_close_needs_no_memory),
 };
 

@@ -360,6 +360,21 @@ static void test_there_is_no_smm(void)
 	guest_end(&f);
 }
 
+static void check_sregs_refused(struct kvm_vcpu *vcpu, u64 efer, u64 cr4)
+{
+	struct kvm_sregs old, new;
+
+	vcpu_sregs_get(vcpu, &old);
+	new = old;
+	new.efer |= efer;
+	new.cr4 |= cr4;
+	GMEM_ASSERT_ERRNO(_vcpu_sregs_set(vcpu, &new), EINVAL,
+			  "EFER 0x%llx, CR4 0x%llx", new.efer, new.cr4);
+
+	vcpu_sregs_get(vcpu, &new);
+	TEST_ASSERT(!memcmp(&old, &new, sizeof(old)), "sregs have changed");
+}
+
 static void test_there_is_no_nested_virtualization(void)
 {
 	struct guest_fixture f;
@@ -377,6 +392,8 @@ static void test_there_is_no_nested_virtualization(void)
 	efer = vcpu_get_msr(f.vcpu, MSR_EFER);
 	ASSERT_EQ(_vcpu_set_msr(f.vcpu, MSR_EFER, efer | EFER_SVME), 0);
 	ASSERT_EQ(vcpu_get_msr(f.vcpu, MSR_EFER), efer);
+	check_sregs_refused(f.vcpu, EFER_SVME, 0);
+	check_sregs_refused(f.vcpu, 0, X86_CR4_VMXE);
 	guest_check_zero(f.vcpu, GMEM_DATA_GPA, GMEM_PAGES(1));
 	guest_end(&f);
 }

@@ -921,6 +921,80 @@ static void test_close_of_vm_against_close_of_file(void)
 	close(p.kvm_fd);
 }
 
+/*
+ * Many ranges become one while a vCPU uses a page that is private before and
+ * after: at no time may the page seem to be anything else.  The shared side
+ * cannot be accessed, so an access that goes there is an exit.
+ */
+#define MANY_PAGES	512
+
+static u64 many_gpa(void)
+{
+	return GMEM_DATA_GPA + GMEM_PAGES(MANY_PAGES - 101);
+}
+
+static void setup_many_ranges(void *ctx)
+{
+	struct context *c = ctx;
+	u64 i;
+
+	for (i = 0; i < MANY_PAGES; i += 2)
+		vm_mem_set_shared(c->f.vm, GMEM_DATA_GPA + GMEM_PAGES(i),
+				  GMEM_PAGE_SIZE);
+}
+
+static void a_make_all_private(void *ctx)
+{
+	struct context *c = ctx;
+
+	c->a = errno_of(__vm_set_memory_attributes(c->f.vm, GMEM_DATA_GPA,
+						   GMEM_PAGES(MANY_PAGES),
+						   KVM_MEMORY_ATTRIBUTE_PRIVATE));
+}
+
+static void b_read_many(void *ctx)
+{
+	struct context *c = ctx;
+	int i;
+
+	for (i = 0; i < 8 && !c->b; i++) {
+		guest_cmd_set(c->f.vcpu, GUEST_OP_CHECK, many_gpa(),
+			      GMEM_PAGE_SIZE, PRIVATE);
+		c->b = guest_cmd_run(c->f.vcpu);
+	}
+}
+
+static bool check_many_ranges(void *ctx)
+{
+	struct context *c = ctx;
+
+	if (c->a || c->b)
+		return complain(c, "a private page seemed to be shared");
+	guest_cmd_complete(c->f.vcpu);
+	if (guest_cmd_of(c->f.vcpu)->nr_bad)
+		return complain(c, "the private page has lost its contents");
+	return true;
+}
+
+static void test_merging_ranges_against_vcpu_inside(void)
+{
+	static const struct race_ops ops = {
+		.name = "many ranges become one / private access",
+		.setup = setup_many_ranges,
+		.run_a = a_make_all_private,
+		.run_b = b_read_many,
+		.check = check_many_ranges,
+	};
+	struct context c = {};
+
+	guest_start_private(&c.f, GMEM_PAGES(MANY_PAGES));
+	guest_fill(c.f.vcpu, many_gpa(), GMEM_PAGE_SIZE, PRIVATE);
+	TEST_ASSERT(!mprotect(c.f.slot.hva, GMEM_PAGES(MANY_PAGES), PROT_NONE),
+		    "mprotect() failed");
+	race(&ops, &c);
+	guest_end(&c.f);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_close_against_slot_deletion),
 	GMEM_TEST(test_bind_against_close),
@@ -937,6 +1011,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_attributes_against_vcpu_beside_small),
 	GMEM_TEST(test_attributes_against_vcpu_beside_large),
 	GMEM_TEST(test_attributes_against_vcpu_inside),
+	GMEM_TEST(test_merging_ranges_against_vcpu_inside),
 	GMEM_TEST(test_close_of_vm_against_close_of_file),
 };
 
