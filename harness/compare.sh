@@ -45,6 +45,7 @@ machine ours default all "$list"
 kinds() {
 	awk -F'\t' '$3 != "vm" {
 		d = $4
+		sub(/, run again: .*/, "", d)
 		sub(/^[0-9]+ sub-tests, /, "", d)
 		sub(/^[0-9]+ s$/, "pass", d)
 		sub(/, and that is not listed/, "", d)

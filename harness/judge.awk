@@ -44,6 +44,12 @@ part == "runs" { boots++; last_rc = $1; next }
 part == "output" && index($0, "@@" nonce " ") == 1 {
 	split(substr($0, length(nonce) + 4), w, " ")
 	if (w[1] == "begin") { cur = w[2]; begun[cur]++; seen[cur] }
+	# The emulator failed, not the test: what it said so far does not count.
+	if (w[1] == "again") {
+		t = w[2]; again[t]++
+		delete plans[t]; delete planned[t]; delete points[t]; delete subskips[t]
+		delete notok[t]; delete first[t]
+	}
 	if (w[1] == "end") { rc[w[2]] = w[3]; secs[w[2]] = w[4]; ended[w[2]]++; cur = "" }
 	if (w[1] == "done") finished++
 	next
@@ -102,7 +108,8 @@ function verdict(t,	e, skips) {
 	if (plans[t] && planned[t] != points[t]) return "FAIL\tTAP: planned " planned[t] ", ran " points[t] + 0
 	if (!plans[t] && points[t]) return "FAIL\tTAP: " points[t] " results, no plan"
 	if (subskips[t] + 0 != skips) return "FAIL\t" subskips[t] + 0 " sub-test(s) skipped, listed are " skips
-	return "ok\t" (points[t] ? points[t] " sub-tests, " : "") secs[t] " s" (skips ? ", " skips " skipped: " why[t] : "")
+	return "ok\t" (points[t] ? points[t] " sub-tests, " : "") secs[t] " s" (skips ? ", " skips " skipped: " why[t] : "") \
+		(again[t] ? ", run again: the emulator had lost the guest" : "")
 }
 
 END {
