@@ -29,13 +29,13 @@ run: assemble	## boot the kernel and run the sample VMM in it
 	@$H/initramfs.sh sample
 	@$H/run.sh
 
-test: assemble	## build everything, boot both kernels, run all tests, judge
+test: assemble	## build everything, boot the kernels, run all tests, judge
 	@$H/base.sh peer
 	@$H/build.sh default
 	@$H/build.sh debug
 	@$H/selftests.sh ours sample peer
 	@$H/initramfs.sh
-	@$H/test.sh canary default debug
+	@$H/test.sh canary default debug shadow
 
 boot: kernel	## a shell in the booted kernel, with all tests in it
 	@$H/selftests.sh ours sample

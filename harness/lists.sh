@@ -28,12 +28,13 @@ list_read() {
 		sub(/[ \t]+$/, "", line)
 		if (name in seen) bad(name " is listed twice")
 		seen[name]
-		if (kernels !~ /^(default|debug|both|none)$/) bad("kernels: " kernels)
+		if (kernels !~ /^(default|debug|both|shadow|none)$/) bad("kernels: " kernels)
 		if (seconds !~ /^[0-9]+$/) bad("seconds: " seconds)
 		if (expect !~ /^(pass|skip|fail)(,skips=[0-9]+)?$/) bad("expect: " expect)
 		if (expect != "pass" && reason == "") bad("a reason is missing")
 		if (line == "") bad("no command")
-		if (kernel == "all" || kernels == "both" || kernels == kernel)
+		if (kernel == "all" || kernels == kernel ||
+		    (kernels == "both" && kernel != "shadow"))
 			print name, kernels, seconds, expect, line, reason
 	}' "$@"
 }

@@ -29,6 +29,7 @@ boot() {
 	local dir=$1 image=$BUILD/$2/bzImage args=() marks=-1 now since limit rc=0
 	case $2 in
 	default) image=$BUILD/bzImage ;;
+	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
 	esac
 	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# test.sh [default] [debug] [canary] - boot the kernels, run the lists, judge.
+# test.sh [default] [debug] [shadow] [canary] - boot the kernels, run the lists,
+# judge.  shadow: the default kernel without two-dimensional paging.
 # test.sh base-compare - see compare.sh.
 #
 # Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
@@ -38,14 +39,14 @@ canary() {
 if [ "${1:-}" = base-compare ]; then
 	exec "$TOP/harness/compare.sh"
 fi
-(( $# )) || set -- canary default debug
+(( $# )) || set -- canary default debug shadow
 mkdir -p "$BUILD/test"
 : >"$results"
 for what in "$@"; do
 	case $what in
 	canary) canary ;;
-	default|debug) machine "$what" "$what" "$what" "${lists[@]}" ;;
-	*) die "test.sh: '$what'? (canary, default, debug)" ;;
+	default|debug|shadow) machine "$what" "$what" "$what" "${lists[@]}" ;;
+	*) die "test.sh: '$what'? (canary, default, debug, shadow)" ;;
 	esac
 	cat "$BUILD/test/$what/results" >>"$results" 2>/dev/null || true
 	awk -F'\t' '{ printf "%-4s %s/%s: %s\n", $1, $2, $3, $4 }' \
