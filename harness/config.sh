@@ -38,6 +38,10 @@ if [ "$name" != off ] &&
    grep -qsE '^config KVM_SW_PROTECTED_VM' "$src/arch/x86/kvm/Kconfig"; then
 	fragments+=(guest_memfd)
 fi
+if [[ $name == @(debug|check) ]] &&
+   grep -qsE '^config KVM_GMEM_OWNER_CHECK' "$src/arch/x86/kvm/Kconfig"; then
+	fragments+=(debug-guest_memfd)
+fi
 
 mkdir -p "$obj"
 merged=$obj/.config.wanted new=$obj/.config.new

@@ -15,7 +15,7 @@
 
 KVM=tools/testing/selftests/kvm
 # The peer's tests that know guest_memfd.
-PEER=(guest_memfd_test set_memory_region_test
+PEER=(guest_memfd_test pre_fault_memory_test set_memory_region_test
 	x86_64/private_mem_conversions_test x86_64/private_mem_kvm_exits_test)
 
 # programs SOURCE: all x86 test programs that SOURCE's Makefile names.

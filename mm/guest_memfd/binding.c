@@ -10,6 +10,7 @@
 
 #include <linux/export.h>
 #include <linux/log2.h>
+#include <trace/events/guest_memfd.h>
 
 #include "internal.h"
 
@@ -48,10 +49,31 @@ void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end)
 	struct guest_memfd_binding *b;
 
 	gmem_assert_locked_write(inode);
+	trace_guest_memfd_invalidate_start(inode, start, end);
 	for (b = gmem_first_binding(inode, start, end - 1); b;
 	     b = gmem_next_binding(b, start, end - 1))
 		b->ops->invalidate_start(b, max(start, b->node.start),
 					 min(end, b->node.last + 1));
+}
+
+/**
+ * gmem_end_private_range - take private pages of a range from their bindings
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write, between
+ *	    gmem_invalidate_start() and gmem_invalidate_end().
+ */
+void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct guest_memfd_binding *b;
+
+	gmem_assert_locked_write(inode);
+	for (b = gmem_first_binding(inode, start, end - 1); b;
+	     b = gmem_next_binding(b, start, end - 1))
+		gmem_end_private(inode, b, max(start, b->node.start),
+				 min(end, b->node.last + 1));
 }
 
 /**
@@ -71,12 +93,33 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 	     b = gmem_next_binding(b, start, end - 1))
 		b->ops->invalidate_end(b, max(start, b->node.start),
 				       min(end, b->node.last + 1));
+	trace_guest_memfd_invalidate_end(inode, start, end);
+}
+
+/**
+ * gmem_error - have all clients drop their mappings of what has an error
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for read.
+ */
+void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct guest_memfd_binding *b;
+
+	gmem_assert_locked(inode);
+	for (b = gmem_first_binding(inode, start, end - 1); b;
+	     b = gmem_next_binding(b, start, end - 1))
+		b->ops->error(b, max(start, b->node.start),
+			      min(end, b->node.last + 1));
 }
 
 /**
  * guest_memfd_bind - claim a range of a file
  * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
- * @binding:	The claim; @binding->ops is set, the rest is filled in here.
+ * @binding:	The claim; @binding->ops and @binding->private are set, the rest
+ *		is filled in here.
  * @offset:	Start of the range in bytes.
  * @size:	Its size in bytes.
  *
@@ -112,6 +155,8 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 	} else {
 		interval_tree_insert(&binding->node, &GMEM_I(inode)->bindings);
 		WRITE_ONCE(binding->inode, inode);
+		trace_guest_memfd_bind(inode, binding->node.start,
+				       binding->node.last + 1);
 	}
 	filemap_invalidate_unlock(inode->i_mapping);
 	return ret;
@@ -121,16 +166,19 @@ EXPORT_SYMBOL_GPL(guest_memfd_bind);
 static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
 {
 	gmem_assert_locked_write(inode);
+	gmem_end_private(inode, b, b->node.start, b->node.last + 1);
 	interval_tree_remove(&b->node, &GMEM_I(inode)->bindings);
 	/* Pairs with READ_ONCE() in guest_memfd_get_page(). */
 	WRITE_ONCE(b->inode, NULL);
+	trace_guest_memfd_unbind(inode, b->node.start, b->node.last + 1);
 }
 
 /**
  * guest_memfd_unbind - give a claim up
  * @binding:	A binding, or one that guest_memfd_unbind_all() has detached.
  *
- * No invalidation is sent: the client has already dropped its mappings.
+ * No invalidation is sent: the client has already dropped its mappings.  Its
+ * private pages stay in the file and are private no more.
  *
  * Context: Process context, may sleep; takes invalidate_lock for write.  The
  *	    caller holds the lock under which the client's release operation
@@ -184,7 +232,7 @@ EXPORT_SYMBOL_GPL(guest_memfd_unbind_all);
 static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
 				    struct folio *folio, pgoff_t index)
 {
-	unsigned int order = folio_order(folio);
+	unsigned int order = gmem_max_order(folio);
 
 	/* Folios are naturally aligned, in memory and in the file. */
 	while (order) {
@@ -203,6 +251,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 				 struct guest_memfd_page *page)
 {
 	struct folio *folio;
+	int ret;
 
 	gmem_assert_locked(inode);
 
@@ -215,7 +264,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
-	if (PageHWPoison(folio_file_page(folio, index))) {
+	if (gmem_has_poison(folio, index, index + 1)) {
 		folio_put(folio);
 		return -EHWPOISON;
 	}
@@ -223,7 +272,11 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	page->folio = folio;
 	page->pfn = folio_pfn(folio) + (index - folio->index);
 	page->order = gmem_page_order(binding, folio, index);
-	return 0;
+
+	ret = gmem_make_private(inode, binding, folio, index, page->order);
+	if (ret)
+		folio_put(folio);
+	return ret;
 }
 
 /**
@@ -232,15 +285,17 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
  * @index:	Page index in the file, not in the binding.
  * @page:	Filled in on success; the caller does folio_put(page->folio).
  *
- * Allocates the page if it is not there.  The caller may use the page frame
- * number beyond its reference until @binding->ops->invalidate_start.
+ * Allocates the page if it is not there, and has the client make private what
+ * is not, as far as the order reaches that is returned.  The caller may use the
+ * page frame number beyond its reference until @binding->ops->invalidate_start.
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.  The
  *	    caller is in a read-side section for which the client's release
  *	    operation waits after guest_memfd_unbind_all() (for KVM, srcu), so
  *	    that a file which is being released stays until this is over.
  * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index
- *	   is outside the binding; -ENOMEM; -EHWPOISON if the page is poisoned.
+ *	   is outside the binding; -ENOMEM; -EHWPOISON if the page is poisoned;
+ *	   -EIO if the client cannot make it private.
  */
 int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
 			 struct guest_memfd_page *page)

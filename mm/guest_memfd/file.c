@@ -2,10 +2,10 @@
 /*
  * guest_memfd: the file and its inode.
  *
- * A guest_memfd is a file of fixed size on a mount of its own.  Its only file
- * operation is fallocate(): there is no mmap, read or write, so the memory is
- * out of reach for host userspace, and opening it again through /proc fails
- * because the inode itself has no file operations.
+ * A guest_memfd is a file of fixed size on a mount of its own.  There is no read
+ * or write, and mmap() only for files that were created for it: the memory of
+ * all others is out of reach for host userspace.  Opening a file again through
+ * /proc fails because the inode itself has no file operations.
  */
 
 /**
@@ -13,7 +13,8 @@
  *
  * guest_memfd is a file type whose pages are the memory of virtual machines.
  * Host userspace holds the file descriptor and decides where in a guest the
- * memory appears, but cannot map, read or write it.
+ * memory appears, but cannot read or write it, unless the file was created as
+ * shared and mappable: then it can be mapped like any other.
  *
  * Vocabulary:
  *
@@ -29,10 +30,11 @@
  *	therefore stable for as long as the folio is in the file: compaction,
  *	memory hot-unplug and page isolation refuse early, without a hook.
  *
- * Memory is allocated when a client asks for a page that is not there, or by
- * fallocate(); it is zeroed once, before anybody can see it, and it goes back
- * to the page allocator when a hole is punched or the inode is evicted, which
- * is when the last reference to the file is dropped.
+ * Memory is allocated when a client asks for a page that is not there, when
+ * host userspace touches it in a mapping, or by fallocate(); it is zeroed once,
+ * before anybody can see it, and it goes back to the page allocator when a hole
+ * is punched or the inode is evicted, which is when the last reference to the
+ * file, descriptor or mapping, is dropped.
  *
  * The inode owns the memory; a binding is a view of it.  A client may hold a
  * page frame number only until invalidate_start() is called for it, and
@@ -47,12 +49,15 @@
  * - For write: adding and removing bindings, and any change of the memory
  *   behind them, from invalidate_start() to invalidate_end().  So an
  *   invalidation ends for exactly the bindings for which it started.
- * - For read: looking up or allocating a page for a client.
+ * - For read: looking up or allocating a page for a client, or for a fault of
+ *   host userspace, and having clients drop their mappings of a page that is
+ *   lost, see DOC: memory failure.
  *
  * It nests outside the folio lock and outside the locks that a client takes in
- * its callbacks (for KVM, mmu_lock), and inside the lock under which a client
- * binds (for KVM, slots_lock).  With it held, user memory is not touched, and
- * nobody waits for readers that may be about to take it (for KVM, srcu).
+ * its callbacks (for KVM, mmu_lock), and inside mmap_lock and the lock under
+ * which a client binds (for KVM, slots_lock).  With it held, user memory is not
+ * touched, and nobody waits for readers that may be about to take it (for KVM,
+ * srcu).
  *
  * A binding's memory belongs to the client, which unbinds before it frees it.
  * When the file goes first, guest_memfd_unbind_all() detaches the bindings::
@@ -92,7 +97,9 @@
 #include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <trace/events/guest_memfd.h>
 
+#include "account.h"
 #include "internal.h"
 
 static struct vfsmount *gmem_mnt __ro_after_init;
@@ -102,6 +109,7 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 {
 	pgoff_t start = offset >> PAGE_SHIFT;
 	pgoff_t end = min(offset + len, i_size_read(inode)) >> PAGE_SHIFT;
+	unsigned long nr_pages;
 
 	/* Beyond the end of the file is nothing but a hole. */
 	if (start >= end)
@@ -109,7 +117,12 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 
 	filemap_invalidate_lock(inode->i_mapping);
 	gmem_invalidate_start(inode, start, end);
+	gmem_unmap(inode, start, end);
+	nr_pages = inode->i_mapping->nrpages;
+	gmem_end_private_range(inode, start, end);
 	gmem_remove_folios(inode, start, end);
+	trace_guest_memfd_punch_hole(inode, start, end,
+				     nr_pages - inode->i_mapping->nrpages);
 	gmem_invalidate_end(inode, start, end);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return 0;
@@ -120,6 +133,7 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 	pgoff_t index = offset >> PAGE_SHIFT;
 	pgoff_t end = (offset + len) >> PAGE_SHIFT;
 	struct folio *folio;
+	bool poisoned;
 
 	if (offset + len > i_size_read(inode))
 		return -EINVAL;
@@ -135,8 +149,11 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
 
+		poisoned = gmem_has_poison(folio, index, end);
 		index = folio_next_index(folio);
 		folio_put(folio);
+		if (poisoned)
+			return -EHWPOISON;
 		cond_resched();
 	}
 	return 0;
@@ -172,13 +189,16 @@ static long gmem_fallocate(struct file *file, int mode, loff_t offset,
 
 static int gmem_release(struct inode *inode, struct file *file)
 {
+	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
 	GMEM_I(inode)->ops->release(file, file->private_data);
 	return 0;
 }
 
 static const struct file_operations gmem_fops = {
+	.mmap		= gmem_mmap,
 	.fallocate	= gmem_fallocate,
 	.release	= gmem_release,
+	.show_fdinfo	= gmem_show_fdinfo,
 };
 
 /* Size, owner and mode are what creation made them. */
@@ -204,7 +224,12 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 
 	/* Here and not in the constructor: slab objects are used again. */
 	gi->ops = NULL;
+	gi->flags = 0;
 	gi->bindings = RB_ROOT_CACHED;
+	mpol_shared_policy_init(&gi->policy, NULL);
+	INIT_LIST_HEAD(&gi->files);
+	atomic_long_set(&gi->nr_huge, 0);
+	gmem_init_private(&gi->vfs_inode);
 	return &gi->vfs_inode;
 }
 
@@ -218,8 +243,12 @@ static void gmem_evict_inode(struct inode *inode)
 	struct gmem_inode *gi = GMEM_I(inode);
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&gi->bindings.rb_root));
+	trace_guest_memfd_evict(inode, inode->i_mapping->nrpages);
 	truncate_inode_pages_final(inode->i_mapping);
+	gmem_unaccount_file(inode);
+	gmem_destroy_private(inode);
 	clear_inode(inode);
+	mpol_free_shared_policy(&gi->policy);
 
 	if (gi->ops)
 		module_put(gi->ops->owner);
@@ -268,6 +297,7 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
  * @ops:	The client's operations; constant while @ops->owner is pinned.
  * @priv:	Passed to @ops->release, returned by guest_memfd_priv().
  * @size:	Size of the file in bytes, a multiple of PAGE_SIZE, above 0.
+ * @flags:	&enum guest_memfd_flags.
  *
  * The file is opened for reading and writing, which fallocate() requires; it
  * starts without any memory.  On success the reference to @priv that the
@@ -279,7 +309,7 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
  *	   unloaded, or what the security module answers.
  */
 struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
-				void *priv, loff_t size)
+				void *priv, loff_t size, unsigned long flags)
 {
 	struct inode *inode;
 	struct file *file;
@@ -296,6 +326,8 @@ struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 	}
 	/* From here on eviction drops the module. */
 	GMEM_I(inode)->ops = ops;
+	GMEM_I(inode)->flags = flags;
+	gmem_account_file(inode);
 
 	file = alloc_file_pseudo(inode, gmem_mnt, ops->name, O_RDWR,
 				 &gmem_fops);
@@ -305,6 +337,7 @@ struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 	}
 	file->f_flags |= O_LARGEFILE;
 	file->private_data = priv;
+	trace_guest_memfd_create(inode, flags);
 	return file;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_create);
@@ -327,6 +360,19 @@ void *guest_memfd_priv(struct file *file,
 	return file->private_data;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_priv);
+
+/**
+ * guest_memfd_flags - what a file was created as
+ * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
+ *
+ * Context: Any; the caller holds a reference to @file.
+ * Return: The flags given to guest_memfd_create().
+ */
+unsigned long guest_memfd_flags(struct file *file)
+{
+	return GMEM_I(file_inode(file))->flags;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_flags);
 
 static int gmem_init_fs_context(struct fs_context *fc)
 {
@@ -363,6 +409,7 @@ static int __init gmem_init(void)
 	gmem_mnt = kern_mount(&gmem_fs_type);
 	if (IS_ERR(gmem_mnt))
 		panic("guest_memfd: cannot mount (%pe)\n", gmem_mnt);
+	gmem_mnt->mnt_flags |= MNT_NOEXEC;
 	return 0;
 }
 fs_initcall(gmem_init);

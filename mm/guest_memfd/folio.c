@@ -15,7 +15,9 @@
 
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <trace/events/guest_memfd.h>
 
+#include "account.h"
 #include "internal.h"
 
 /*
@@ -38,11 +40,20 @@ static int gmem_add_folio(struct inode *inode, struct folio *folio,
 
 	folio_mark_uptodate(folio);
 	folio_set_dirty(folio);
-	__folio_set_locked(folio);
+	/* Atomically, as memory_failure() can set its flag at any time. */
+	folio_lock(folio);
 	ret = __filemap_add_folio(inode->i_mapping, folio, index, GMEM_GFP,
 				  NULL);
-	if (!ret)
+	if (!ret) {
 		folio_get(folio);
+		gmem_account_folio(inode, folio);
+		/*
+		 * Pairs with TestSetPageHWPoison() in memory_failure(), which
+		 * then looks at the mapping: if it finds none, whoever gets the
+		 * folio from here on finds the flag.
+		 */
+		smp_mb__after_atomic();
+	}
 	folio_unlock(folio);
 	return ret;
 }
@@ -65,16 +76,20 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
 
 	do {
 		folio = filemap_get_folio(inode->i_mapping, index);
-		if (folio)
+		if (folio) {
+			trace_guest_memfd_get_folio(inode, index, folio, false);
 			return folio;
+		}
 
-		folio = folio_alloc(GMEM_GFP, 0);
+		folio = gmem_alloc_folio(inode, index, GMEM_GFP, 0);
 		if (!folio)
 			return ERR_PTR(-ENOMEM);
 
 		ret = gmem_add_folio(inode, folio, index);
-		if (!ret)
+		if (!ret) {
+			trace_guest_memfd_get_folio(inode, index, folio, true);
 			return folio;
+		}
 		folio_put(folio);
 	} while (ret == -EEXIST);	/* Somebody else was faster. */
 
@@ -93,6 +108,7 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked_write(inode);
+	gmem_unaccount_folios(inode, start, end);
 	truncate_inode_pages_range(inode->i_mapping,
 				   (loff_t)start << PAGE_SHIFT,
 				   ((loff_t)end << PAGE_SHIFT) - 1);
@@ -106,6 +122,8 @@ static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
 /* Out of the mapping: drop the reference that pinned the folio there. */
 static void gmem_free_folio(struct folio *folio)
 {
+	gmem_reclaim(folio);
+	gmem_release_poison(folio);
 	folio_put(folio);
 }
 

@@ -5,6 +5,14 @@
  *   file.c	the file: creation, file operations, inode life cycle
  *   folio.c	the memory: allocation, look-up, removal
  *   binding.c	the clients' ranges, and telling them of changes
+ *   mmap.c	mappings by host userspace
+ *   policy.c	NUMA memory policy
+ *   access.c	the clients' own reads and writes
+ *   account.c	how much memory there is, by file and in total
+ *   fdinfo.c	what /proc/PID/fdinfo says of a file
+ *   debugfs.c	totals and a list of all files
+ *   private.c	which pages a client has made private
+ *   poison.c	pages that the hardware has lost
  *
  * "start" and "last" are inclusive, "end" is exclusive; all three are page
  * indices.  "offset" and "size" are in bytes.
@@ -14,24 +22,45 @@
 
 #include <linux/fs.h>
 #include <linux/guest_memfd.h>
+#include <linux/mempolicy.h>
 #include <linux/pagemap.h>
+
+struct seq_file;
 
 /**
  * struct gmem_inode - a file's memory and everything that is a property of it
  * @vfs_inode:	The inode; its i_size is set once, at creation.
  * @ops:	The client's operations.  Constant.
+ * @flags:	&enum guest_memfd_flags.  Constant.
  * @bindings:	All bindings, by range; no two overlap.  Changed under
  *		invalidate_lock held for write, read with it held either way.
+ * @policy:	NUMA policies by range; has a lock of its own.
+ * @files:	Entry in the list of all files; see account.c.
+ * @nr_huge:	Pages in folios that can be mapped as a PMD.
+ * @private:	Which pages are private; see private.c.
  */
 struct gmem_inode {
 	struct inode vfs_inode;
 	const struct guest_memfd_client_ops *ops;
+	unsigned long flags;
 	struct rb_root_cached bindings;
+	struct shared_policy policy;
+	struct list_head files;
+	atomic_long_t nr_huge;
+	struct xarray private;
 };
 
 static inline struct gmem_inode *GMEM_I(struct inode *inode)
 {
 	return container_of(inode, struct gmem_inode, vfs_inode);
+}
+
+/* Whether nothing in the file is kept from host userspace, now or later. */
+static inline bool gmem_all_shared(struct inode *inode)
+{
+	const unsigned long shared = GUEST_MEMFD_MAPPABLE | GUEST_MEMFD_SHARED;
+
+	return (GMEM_I(inode)->flags & shared) == shared;
 }
 
 static inline void gmem_assert_locked(struct inode *inode)
@@ -51,6 +80,45 @@ void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end);
 
 /* binding.c */
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);
+void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end);
+void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end);
+
+/* poison.c */
+bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end);
+unsigned int gmem_max_order(struct folio *folio);
+void gmem_release_poison(struct folio *folio);
+
+/* mmap.c */
+int gmem_mmap(struct file *file, struct vm_area_struct *vma);
+void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end);
+
+/* policy.c */
+#ifdef CONFIG_NUMA
+int gmem_set_policy(struct vm_area_struct *vma, struct mempolicy *mpol);
+struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
+				  unsigned long addr);
+struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index, gfp_t gfp,
+			       unsigned int order);
+#else
+static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
+					     gfp_t gfp, unsigned int order)
+{
+	return folio_alloc(gfp, order);
+}
+#endif
+
+/* fdinfo.c */
+void gmem_show_fdinfo(struct seq_file *m, struct file *file);
+void gmem_show_flags(struct seq_file *m, unsigned long flags, char sep);
+
+/* private.c */
+void gmem_init_private(struct inode *inode);
+void gmem_destroy_private(struct inode *inode);
+int gmem_make_private(struct inode *inode, struct guest_memfd_binding *binding,
+		      struct folio *folio, pgoff_t index, unsigned int order);
+void gmem_end_private(struct inode *inode, struct guest_memfd_binding *binding,
+		      pgoff_t start, pgoff_t end);
+void gmem_reclaim(struct folio *folio);
 
 #endif /* _MM_GUEST_MEMFD_INTERNAL_H */

@@ -37,7 +37,9 @@
 #include <linux/guest_memfd.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
+#include <linux/seq_file.h>
 
+#include "gmem_hooks.h"
 #include "guest_memfd.h"
 #include "kvm_mm.h"
 
@@ -73,6 +75,7 @@ static void kvm_gmem_release(struct file *file, void *priv)
 static struct guest_memfd_client_ops kvm_gmem_client_ops = {
 	.name		= "[kvm-gmem]",
 	.release	= kvm_gmem_release,
+	.reclaim	= kvm_gmem_hook(kvm_gmem_hook_reclaim),
 };
 
 /* Files pin @module, which holds the code that they call. */
@@ -81,13 +84,37 @@ void kvm_gmem_init(struct module *module)
 	kvm_gmem_client_ops.owner = module;
 }
 
+/*
+ * KVM_CAP_GUEST_MEMFD_FLAGS: the flags that files of a VM can have.  Where the
+ * guest's private memory is in the file, all of it begins as private.
+ */
+u64 kvm_gmem_supported_flags(struct kvm *kvm)
+{
+	u64 flags = GUEST_MEMFD_FLAG_MMAP;
+
+	if (!kvm || !kvm_arch_has_private_mem(kvm))
+		flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
+	return flags;
+}
+
+static unsigned long kvm_gmem_file_flags(u64 flags)
+{
+	unsigned long file_flags = 0;
+
+	if (flags & GUEST_MEMFD_FLAG_MMAP)
+		file_flags |= GUEST_MEMFD_MAPPABLE;
+	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
+		file_flags |= GUEST_MEMFD_SHARED;
+	return file_flags;
+}
+
 /* KVM_CREATE_GUEST_MEMFD: returns a file descriptor. */
 int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 {
 	struct file *file;
 	int fd;
 
-	if (args->flags)
+	if (args->flags & ~kvm_gmem_supported_flags(kvm))
 		return -EINVAL;
 	if (memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 		return -EINVAL;
@@ -97,7 +124,8 @@ int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 		return fd;
 
 	kvm_get_kvm(kvm);
-	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, args->size);
+	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, args->size,
+				  kvm_gmem_file_flags(args->flags));
 	if (IS_ERR(file)) {
 		kvm_put_kvm_no_destroy(kvm);
 		put_unused_fd(fd);
@@ -125,11 +153,18 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 		.may_block	= true,
 	};
 
+	/*
+	 * Before mmu_lock: pfn caches do not use it.  One that is refreshed from
+	 * here on sees the count, one that was is found in the list.
+	 */
+	atomic_inc(&b->kvm->nr_gmem_invalidations);
+	gfn_to_pfn_cache_invalidate_gfns(b->kvm, range.start, range.end);
+
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_begin(b->kvm);
 	kvm_mmu_invalidate_range_add(b->kvm, range.start, range.end);
 	if (b->ready) {
-		kvm_unmap_gfn_range(b->kvm, &range);
+		kvm_arch_gmem_unmap(b->kvm, &range);
 		/*
 		 * Flush in any case: an MMU notifier may have zapped the range,
 		 * and dropped mmu_lock for another slot before it flushes.
@@ -137,6 +172,8 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 		kvm_flush_remote_tlbs(b->kvm);
 	}
 	KVM_MMU_UNLOCK(b->kvm);
+
+	kvm_arch_guest_memory_reclaimed(b->kvm);
 }
 
 static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
@@ -147,11 +184,60 @@ static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_end(b->kvm);
 	KVM_MMU_UNLOCK(b->kvm);
+
+	/*
+	 * Whoever sees the count without this one also sees the sequence that
+	 * kvm_mmu_invalidate_end() moved.  Pairs with the smp_rmb() in
+	 * mmu_notifier_retry_cache().
+	 */
+	smp_mb__before_atomic();
+	atomic_dec(&b->kvm->nr_gmem_invalidations);
+}
+
+/* For fdinfo.  The number of the VM is that of its directory in debugfs. */
+static void kvm_gmem_show(struct guest_memfd_binding *mm, struct seq_file *m)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_memory_slot *slot = b->slot;
+
+	seq_printf(m, " vm=%d as=%u slot=%d gpa=0x%llx", b->kvm->userspace_pid,
+		   slot->as_id, slot->id, gfn_to_gpa(slot->base_gfn));
+}
+
+static int kvm_gmem_make_private(struct guest_memfd_binding *mm, pgoff_t index,
+				 unsigned long pfn, unsigned long nr)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+
+	return kvm_gmem_hook_make_private(b->kvm,
+					  kvm_gmem_index_to_gfn(b, index), pfn,
+					  nr);
+}
+
+static void kvm_gmem_end_private(struct guest_memfd_binding *mm, pgoff_t index,
+				 unsigned long pfn, unsigned long nr)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+
+	kvm_gmem_hook_end_private(b->kvm, kvm_gmem_index_to_gfn(b, index), pfn,
+				  nr);
+}
+
+/* From here on the file refuses the page, so that it is not mapped again. */
+static void kvm_gmem_error(struct guest_memfd_binding *mm, pgoff_t start,
+			   pgoff_t end)
+{
+	kvm_gmem_invalidate_start(mm, start, end);
+	kvm_gmem_invalidate_end(mm, start, end);
 }
 
 static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
 	.invalidate_start	= kvm_gmem_invalidate_start,
 	.invalidate_end		= kvm_gmem_invalidate_end,
+	.show			= kvm_gmem_show,
+	.make_private		= kvm_gmem_hook(kvm_gmem_make_private),
+	.end_private		= kvm_gmem_hook(kvm_gmem_end_private),
+	.error			= kvm_gmem_error,
 };
 
 /**
@@ -189,12 +275,19 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 	binding->kvm = kvm;
 	binding->slot = slot;
 	binding->mm.ops = &kvm_gmem_binding_ops;
+	binding->mm.private = kvm_arch_has_private_mem(kvm);
 	r = guest_memfd_bind(file, &binding->mm, offset,
 			     (u64)slot->npages << PAGE_SHIFT);
-	if (r)
+	if (r) {
 		kfree(binding);
-	else
-		slot->gmem = binding;
+		goto out_put;
+	}
+
+	slot->gmem = binding;
+	/* No side of its own for what is shared: all of it is in the file. */
+	if (guest_memfd_flags(file) & GUEST_MEMFD_MAPPABLE &&
+	    !kvm_arch_has_private_mem(kvm))
+		slot->flags |= KVM_MEMSLOT_GMEM_ONLY;
 out_put:
 	/* Perhaps the last reference: put only later, without slots_lock. */
 	fput(file);
@@ -239,8 +332,21 @@ pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
 	return slot->gmem->mm.node.start + (gfn - slot->base_gfn);
 }
 
+/*
+ * The binding of a slot with a file, and the slot's VM.  Both stay as long as
+ * the caller is within kvm->srcu or holds slots_lock.
+ */
+struct guest_memfd_binding *
+kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm)
+{
+	*kvm = slot->gmem->kvm;
+	lockdep_assert(srcu_read_lock_held(&(*kvm)->srcu) ||
+		       lockdep_is_held(&(*kvm)->slots_lock));
+	return &slot->gmem->mm;
+}
+
 /**
- * kvm_gmem_get_pfn - look up or allocate the private page behind a gfn
+ * kvm_gmem_get_pfn - look up or allocate the page of the file behind a gfn
  * @kvm:	the VM
  * @slot:	the gfn's slot, with KVM_MEM_GUEST_MEMFD and not INVALID
  * @gfn:	the gfn
@@ -252,10 +358,11 @@ pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
  * under mmu_lock before it maps the page.
  *
  * Context: Process context, within kvm->srcu.  Takes the file's lock.
- * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM.
+ * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EIO if
+ *	   the page cannot be made private.
  */
-int kvm_gmem_get_pfn(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		     kvm_pfn_t *pfn, unsigned int *order)
+int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
+		     gfn_t gfn, kvm_pfn_t *pfn, unsigned int *order)
 {
 	struct guest_memfd_page page;
 	int r;

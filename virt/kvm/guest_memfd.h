@@ -7,16 +7,26 @@
 
 #include <linux/kvm_host.h>
 
+struct guest_memfd_binding;
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 void kvm_gmem_init(struct module *module);
+u64 kvm_gmem_supported_flags(struct kvm *kvm);
 int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
 int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 		  unsigned int fd, u64 offset);
 void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_gmem_unbind(struct kvm_memory_slot *slot);
+struct guest_memfd_binding *
+kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm);
 #else
 static inline void kvm_gmem_init(struct module *module)
 {
+}
+
+static inline u64 kvm_gmem_supported_flags(struct kvm *kvm)
+{
+	return 0;
 }
 
 static inline int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,

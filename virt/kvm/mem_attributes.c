@@ -43,6 +43,7 @@
 #include <linux/rbtree.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <trace/events/kvm.h>
 
 #include "kvm_mm.h"
 #include "mem_attributes.h"
@@ -323,6 +324,7 @@ static int kvm_set_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 				     u64 attributes)
 {
 	struct kvm_attr_range *rear, *fresh;
+	bool change;
 	int r = -ENOMEM;
 
 	/* All that can fail, before anything changes. */
@@ -332,12 +334,14 @@ static int kvm_set_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 		goto out_free;
 
 	mutex_lock(&kvm->slots_lock);
-	if (!kvm_range_has_memory_attributes(kvm, start, end, attributes)) {
+	change = !kvm_range_has_memory_attributes(kvm, start, end, attributes);
+	if (change) {
 		kvm_memory_attributes_begin(kvm, start, end);
 		kvm_store_memory_attributes(kvm, start, end, attributes, &rear,
 					    &fresh);
 		kvm_memory_attributes_end(kvm);
 	}
+	trace_kvm_set_memory_attributes(start, end, attributes, change);
 	mutex_unlock(&kvm->slots_lock);
 	r = 0;
 

@@ -80,13 +80,13 @@ static void test_create_bad_sizes_give_einval(void)
 }
 
 /* Each flag bit alone: a file if the capability lists it, else EINVAL. */
-static void test_create_flags_follow_the_capability(void)
+static void check_flags(struct kvm_vm *vm, u64 known, u64 want)
 {
-	struct kvm_vm *vm = gmem_vm_create_barebones();
 	u64 valid = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
 	int bit, fd, nr = count_fds();
 
 	ksft_print_msg("KVM_CAP_GUEST_MEMFD_FLAGS: 0x%lx\n", valid);
+	ASSERT_EQ(valid & known, want);
 	for (bit = 0; bit < 64; bit++) {
 		if (valid & BIT_ULL(bit)) {
 			fd = vm_create_guest_memfd(vm, P, BIT_ULL(bit));
@@ -99,8 +99,19 @@ static void test_create_flags_follow_the_capability(void)
 							  BIT_ULL(bit)),
 				  EINVAL, "valid flags and bit %d", bit);
 	}
+	fd = vm_create_guest_memfd(vm, P, valid);
+	close(fd);
 	ASSERT_EQ(count_fds(), nr);
 	kvm_vm_free(vm);
+}
+
+/* Whether memory starts as shared is a question only where it can be private. */
+static void test_create_flags_follow_the_capability(void)
+{
+	const u64 known = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+
+	check_flags(vm_create_barebones(), known, known);
+	check_flags(gmem_vm_create_barebones(), known, GUEST_MEMFD_FLAG_MMAP);
 }
 
 static void test_create_reserved_fields_give_einval(void)

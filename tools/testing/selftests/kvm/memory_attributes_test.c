@@ -70,6 +70,7 @@ static void test_capabilities_of_a_default_vm(void)
 	ASSERT_EQ(vm_check_cap(vm, KVM_CAP_USER_MEMORY2), 1);
 	ASSERT_EQ(vm_check_cap(vm, KVM_CAP_MEMORY_FAULT_INFO), 1);
 	ASSERT_EQ(vm_check_cap(vm, KVM_CAP_MEMORY_ATTRIBUTES), 0);
+	ASSERT_EQ(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD), 1);
 	ASSERT_EQ(vm_check_cap(vm, KVM_CAP_VM_TYPES), 3);
 	kvm_vm_free(vm);
 }

@@ -251,6 +251,17 @@ gmem_vm_create_one_vcpu(struct kvm_vcpu **vcpu, void *guest_code,
 void gmem_vm_free(struct kvm_vm *vm, struct gmem_slot *slot);
 
 /*
+ * KVM_PRE_FAULT_MEMORY, once: 0 or -errno. Asserts what holds for any call: it
+ * succeeds if and only if the range becomes shorter, and the rest is its end.
+ */
+int vcpu_pre_fault_once(struct kvm_vcpu *vcpu,
+			struct kvm_pre_fault_memory *range);
+
+/* To the end, or to the first error but EINTR; what is then left. */
+int __vcpu_pre_fault(struct kvm_vcpu *vcpu, u64 gpa, u64 size, u64 *left);
+void vcpu_pre_fault(struct kvm_vcpu *vcpu, u64 gpa, u64 size);
+
+/*
  * KVM_RUN must have left with KVM_EXIT_MEMORY_FAULT: call __vcpu_run(), check
  * -1 with @err (EFAULT or EHWPOISON) and the exit's three fields.
  */

@@ -609,3 +609,48 @@ void gmem_vcpu_run_memory_fault(struct kvm_vcpu *vcpu, int err, u64 flags,
 		    run->memory_fault.flags, run->memory_fault.gpa,
 		    run->memory_fault.size, flags, gpa, size);
 }
+
+int vcpu_pre_fault_once(struct kvm_vcpu *vcpu,
+			struct kvm_pre_fault_memory *range)
+{
+	struct kvm_pre_fault_memory before = *range;
+	int ret = __vcpu_ioctl(vcpu, KVM_PRE_FAULT_MEMORY, range);
+	int err = ret ? -errno : 0;
+
+	TEST_ASSERT(!err == (range->size < before.size),
+		    "size 0x%llx -> 0x%llx, result %d", before.size,
+		    range->size, err);
+	TEST_ASSERT(range->gpa + range->size == before.gpa + before.size,
+		    "range 0x%llx + 0x%llx -> 0x%llx + 0x%llx", before.gpa,
+		    before.size, range->gpa, range->size);
+	TEST_ASSERT(err || !(range->size % GMEM_PAGE_SIZE),
+		    "part of a page is left");
+
+	before.gpa = range->gpa;
+	before.size = range->size;
+	TEST_ASSERT(!memcmp(&before, range, sizeof(before)),
+		    "flags or padding have changed");
+	return err;
+}
+
+int __vcpu_pre_fault(struct kvm_vcpu *vcpu, u64 gpa, u64 size, u64 *left)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = size };
+	int ret;
+
+	do {
+		ret = vcpu_pre_fault_once(vcpu, &range);
+	} while (ret == -EINTR || (!ret && range.size));
+
+	*left = range.size;
+	return ret;
+}
+
+void vcpu_pre_fault(struct kvm_vcpu *vcpu, u64 gpa, u64 size)
+{
+	u64 left;
+	int ret = __vcpu_pre_fault(vcpu, gpa, size, &left);
+
+	TEST_ASSERT(!ret, "0x%lx + 0x%lx: %d, 0x%lx left", gpa, size, ret,
+		    left);
+}

@@ -7,8 +7,12 @@
  * anything, and then succeeds when it is repeated.  Needs a kernel with
  * CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
+#include <signal.h>
+#include <sys/prctl.h>
+
 #include "fail_nth.h"
 #include "guest_memfd_guest.h"
+#include "guest_memfd_pfn.h"
 #include "processor.h"
 
 /* Tags of patterns. */
@@ -567,6 +571,114 @@ static void test_first_touch_small_can_be_repeated(void)
 }
 
 /*
+ * KVM_PRE_FAULT_MEMORY, of a vCPU that has no page tables yet
+ */
+
+static void pre_fault_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start_private(&c->f, c->size);
+}
+
+static void pre_fault_shared_setup(void *ctx)
+{
+	struct context *c = ctx;
+
+	guest_start(&c->f, c->size);
+	host_fill(c->f.slot.hva, GMEM_DATA_GPA, c->size, SHARED);
+}
+
+/* Once: what has been mapped before a failure is a success. */
+static int pre_fault_run(void *ctx)
+{
+	struct context *c = ctx;
+	struct kvm_pre_fault_memory range = {
+		.gpa = GMEM_DATA_GPA,
+		.size = c->size,
+	};
+	int ret = vcpu_pre_fault_once(c->f.vcpu, &range);
+
+	c->allocated = c->size - range.size;
+	return ret;
+}
+
+/* The page at which it failed can be in the file, but is not mapped. */
+static bool pre_fault_allocated(struct context *c)
+{
+	u64 allocated = gmem_allocated(c->f.slot.fd);
+
+	return allocated >= c->allocated &&
+	       allocated <= c->allocated + GMEM_PAGE_SIZE;
+}
+
+static bool pre_fault_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+
+	return !c->allocated && pre_fault_allocated(c);
+}
+
+static bool pre_fault_shared_unchanged(void *ctx)
+{
+	struct context *c = ctx;
+
+	return !c->allocated && !gmem_allocated(c->f.slot.fd);
+}
+
+static bool pre_fault_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	if (!pre_fault_allocated(c))
+		return false;
+
+	vcpu_pre_fault(c->f.vcpu, GMEM_DATA_GPA, c->size);
+	guest_check_zero(c->f.vcpu, GMEM_DATA_GPA, c->size);
+	return gmem_allocated(c->f.slot.fd) == c->size;
+}
+
+static bool pre_fault_shared_done(void *ctx)
+{
+	struct context *c = ctx;
+
+	vcpu_pre_fault(c->f.vcpu, GMEM_DATA_GPA, c->size);
+	guest_check(c->f.vcpu, GMEM_DATA_GPA, c->size, SHARED);
+	return !gmem_allocated(c->f.slot.fd);
+}
+
+static void test_pre_fault_of_private_memory_can_be_repeated(void)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_PRE_FAULT_MEMORY, private",
+		.setup = pre_fault_setup,
+		.run = pre_fault_run,
+		.unchanged = pre_fault_unchanged,
+		.done = pre_fault_done,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .size = GMEM_PAGES(3) };
+
+	host_set_thp("never");
+	sweep(&op, &c);
+}
+
+static void test_pre_fault_of_shared_memory_can_be_repeated(void)
+{
+	struct fail_nth_op op = {
+		.name = "KVM_PRE_FAULT_MEMORY, shared",
+		.setup = pre_fault_shared_setup,
+		.run = pre_fault_run,
+		.unchanged = pre_fault_shared_unchanged,
+		.done = pre_fault_shared_done,
+		.teardown = bind_teardown,
+	};
+	struct context c = { .size = GMEM_PAGES(3) };
+
+	sweep(&op, &c);
+}
+
+/*
  * Holes
  */
 
@@ -676,6 +788,93 @@ static void test_close_needs_no_memory(void)
 	sweep(&op, &c);
 }
 
+/*
+ * memory_failure(): without memory it cannot notify, but it must contain
+ */
+
+#define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+
+struct poison_context {
+	struct kvm_vm *vm;
+	int fd;
+	char *mem;
+	u64 pfn;
+};
+
+static void poison_setup(void *ctx)
+{
+	struct poison_context *c = ctx;
+
+	c->fd = vm_create_guest_memfd(c->vm, GMEM_PAGE_SIZE, SHARED_FLAGS);
+	c->mem = mmap(NULL, GMEM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      c->fd, 0);
+	TEST_ASSERT(c->mem != MAP_FAILED, "mmap() failed, errno %d", errno);
+	*c->mem = 1;
+	c->pfn = pfn_at(c->mem);
+}
+
+static int poison_run(void *ctx)
+{
+	struct poison_context *c = ctx;
+
+	return __poison_pfn(c->pfn, POISON_CORRUPT);
+}
+
+/* It did not even come to the error. */
+static bool poison_unchanged(void *ctx)
+{
+	struct poison_context *c = ctx;
+
+	return !pfn_is_poisoned(c->pfn) && pfn_at(c->mem) == c->pfn;
+}
+
+static bool poison_done(void *ctx)
+{
+	struct poison_context *c = ctx;
+
+	return pfn_is_poisoned(c->pfn) && !pfn_mapcount(c->pfn) &&
+	       !pfn_at(c->mem) && __gmem_allocate(c->fd, 0, GMEM_PAGE_SIZE) &&
+	       errno == EHWPOISON;
+}
+
+static void poison_teardown(void *ctx)
+{
+	struct poison_context *c = ctx;
+
+	munmap(c->mem, GMEM_PAGE_SIZE);
+	close(c->fd);
+	if (pfn_is_poisoned(c->pfn))
+		poison_remember(c->pfn);
+	poison_undo_all();
+}
+
+static void test_memory_failure_contains_in_any_case(void)
+{
+	struct fail_nth_op op = {
+		.name = "memory_failure()",
+		.setup = poison_setup,
+		.run = poison_run,
+		.unchanged = poison_unchanged,
+		.done = poison_done,
+		.teardown = poison_teardown,
+	};
+	struct poison_context c = {};
+	struct fail_nth_stats stats;
+	bool ok;
+
+	poison_require();
+	signal(SIGBUS, SIG_IGN);
+	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+	if (fail_nth_open())
+		gmem_skip("%s", fail_nth_reason());
+	c.vm = vm_create_barebones();
+	op.errnos[0] = ENOMEM;
+	ok = fail_nth_sweep(&op, &c, &stats);
+	fail_nth_close();
+	TEST_ASSERT(ok && stats.absorbed, "%s", op.name);
+	kvm_vm_free(c.vm);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_vm_creation_rolls_back),
 	GMEM_TEST(test_file_creation_rolls_back),
@@ -691,8 +890,11 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_attribute_clear_rolls_back),
 	GMEM_TEST(test_allocation_small_loses_nothing),
 	GMEM_TEST(test_first_touch_small_can_be_repeated),
+	GMEM_TEST(test_pre_fault_of_private_memory_can_be_repeated),
+	GMEM_TEST(test_pre_fault_of_shared_memory_can_be_repeated),
 	GMEM_TEST(test_hole_in_small_folios_rolls_back),
 	GMEM_TEST(test_close_needs_no_memory),
+	GMEM_TEST(test_memory_failure_contains_in_any_case),
 };
 
 int main(void)

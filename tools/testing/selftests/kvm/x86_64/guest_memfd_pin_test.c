@@ -7,12 +7,9 @@
  * only copy of it.  Fill them from the guest, let the kernel do everything it
  * knows to get at page cache, and look at them from the guest again.
  */
-#define _GNU_SOURCE /* for sync_file_range(2), readahead(2), unshare(2) */
-#include <sched.h>
-#include <sys/mount.h>
-#include <linux/kernel-page-flags.h>
-
+#define _GNU_SOURCE /* for sync_file_range(2), readahead(2) */
 #include "guest_memfd_guest.h"
+#include "guest_memfd_pfn.h"
 #include "processor.h"
 
 /* Some of it in huge pages where there are any, some not. */
@@ -208,94 +205,23 @@ static void test_contents_survive_memory_pressure(void)
 
 /*
  * A memory cgroup of our own, which is charged for the pages of one file and
- * nothing else: to reclaim from it, and to find the pages.
+ * nothing else, to reclaim from it.  The VM is outside, the memory of its file
+ * inside of the cgroup.
  */
-
-struct cgroup {
-	char root[64];
-	char path[96];
-	u64 ino;
-};
-
-static bool cgroup_write(const struct cgroup *cg, const char *file,
-			 const char *text)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", cg->path, file);
-	return write_file(path, text);
-}
-
-static void cgroup_leave(const struct cgroup *cg)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cg->root);
-	write_file(path, "0");
-}
-
-/* The one that atexit() has to remove, however the test ends. */
-static struct cgroup *to_remove;
-
-static void cgroup_remove(void)
-{
-	cgroup_leave(to_remove);
-	rmdir(to_remove->path);
-	umount2(to_remove->root, MNT_DETACH);
-	rmdir(to_remove->root);
-}
-
-static void cgroup_mount(struct cgroup *cg)
-{
-	strcpy(cg->root, "/tmp/guest_memfd_cgroup_XXXXXX");
-	TEST_ASSERT(mkdtemp(cg->root), "mkdtemp() failed, errno %d", errno);
-	snprintf(cg->path, sizeof(cg->path), "%s/gmem_%d", cg->root, getpid());
-	to_remove = cg;
-	atexit(cgroup_remove);
-
-	TEST_ASSERT(!unshare(CLONE_NEWNS) &&
-		    !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL),
-		    "no private mount namespace, errno %d", errno);
-	if (mount("none", cg->root, "cgroup2", 0, NULL))
-		gmem_skip("no cgroup2");
-}
-
-static void cgroup_create(struct cgroup *cg)
-{
-	char path[128];
-	struct stat st;
-
-	cgroup_mount(cg);
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cg->root);
-	if (!write_file(path, "+memory"))
-		gmem_skip("cgroup2 has no memory controller");
-
-	TEST_ASSERT(!mkdir(cg->path, 0700) && !stat(cg->path, &st),
-		    "cannot create a cgroup, errno %d", errno);
-	cg->ino = st.st_ino;
-}
-
-static void cgroup_enter(const struct cgroup *cg)
-{
-	TEST_ASSERT(cgroup_write(cg, "cgroup.procs", "0"),
-		    "cannot enter the cgroup, errno %d", errno);
-}
-
-/* A VM outside, the memory of its file inside of the cgroup. */
-static void start_in_cgroup(struct guest_fixture *f, struct cgroup *cg,
+static void start_in_cgroup(struct guest_fixture *f, struct gmem_cgroup *cg,
 			    u64 size)
 {
-	cgroup_create(cg);
+	gmem_cgroup_create(cg);
 	guest_start_private(f, size);
-	cgroup_enter(cg);
+	gmem_cgroup_enter(cg);
 	gmem_allocate(f->slot.fd, 0, size);
-	cgroup_leave(cg);
+	gmem_cgroup_leave(cg);
 	guest_fill(f->vcpu, GMEM_DATA_GPA, size, PRIVATE);
 }
 
 static void test_contents_survive_reclaim_of_the_cgroup(void)
 {
-	static struct cgroup cg;
+	static struct gmem_cgroup cg;
 	struct guest_fixture f;
 	char path[128];
 
@@ -305,100 +231,50 @@ static void test_contents_survive_reclaim_of_the_cgroup(void)
 		gmem_skip("no memory.reclaim");
 
 	/* It has nothing to give: EAGAIN. */
-	TEST_ASSERT(!cgroup_write(&cg, "memory.reclaim", "16M") &&
+	TEST_ASSERT(!gmem_cgroup_write(&cg, "memory.reclaim", "16M") &&
 		    errno == EAGAIN, "reclaim: errno %d", errno);
 	guest_check(f.vcpu, GMEM_DATA_GPA, DATA_SIZE, PRIVATE);
 	ASSERT_EQ(gmem_allocated(f.slot.fd), DATA_SIZE);
 	guest_end(&f);
 }
 
-static u64 read_pfn_entry(int fd, u64 pfn)
-{
-	u64 value = 0;
-
-	if (pread(fd, &value, sizeof(value), pfn * sizeof(value)) < 0)
-		return 0;
-	return value;
-}
-
-/* Page cache by its flags: everything that the kernel itself allocated is not. */
-static bool is_file_page(u64 flags)
-{
-	u64 other = BIT_ULL(KPF_SLAB) | BIT_ULL(KPF_ANON) | BIT_ULL(KPF_MMAP) |
-		    BIT_ULL(KPF_BUDDY) | BIT_ULL(KPF_PGTABLE);
-
-	return (flags & BIT_ULL(KPF_UPTODATE)) && !(flags & other);
-}
-
-/* Return: how many page frames of the cgroup there are; the first @max. */
-static u64 cgroup_find_pfns(const struct cgroup *cg, u64 *pfns, u64 max)
-{
-	int groups = open("/proc/kpagecgroup", O_RDONLY);
-	int flags = open("/proc/kpageflags", O_RDONLY);
-	u64 buf[512], pfn = 0, nr = 0;
-	ssize_t len, i;
-
-	if (groups < 0 || flags < 0)
-		gmem_skip("no /proc/kpagecgroup or /proc/kpageflags");
-
-	while ((len = read(groups, buf, sizeof(buf))) > 0) {
-		for (i = 0; i < len / (ssize_t)sizeof(u64); i++, pfn++) {
-			if (buf[i] != cg->ino ||
-			    !is_file_page(read_pfn_entry(flags, pfn)))
-				continue;
-			if (nr++ < max)
-				pfns[nr - 1] = pfn;
-		}
-	}
-	close(groups);
-	close(flags);
-	return nr;
-}
-
 static void test_memory_is_charged_to_the_cgroup_that_allocates(void)
 {
 	u64 size = GMEM_PAGES(32), pfns[32], nr;
-	static struct cgroup cg;
+	static struct gmem_cgroup cg;
 	struct guest_fixture f;
 
 	host_set_thp("never");
 	start_in_cgroup(&f, &cg, size);
-	nr = cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
+	nr = gmem_cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
 	TEST_ASSERT(nr == 32, "%lu pages are charged", nr);
 
 	/* And to nobody once they are gone. */
 	gmem_punch_hole(f.slot.fd, 0, size);
-	nr = cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
+	nr = gmem_cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
 	TEST_ASSERT(!nr, "%lu pages are still charged", nr);
 	guest_end(&f);
 }
 
-#define SOFT_OFFLINE	"/sys/devices/system/memory/soft_offline_page"
-
 static void test_contents_survive_soft_offline(void)
 {
 	u64 size = GMEM_PAGES(8), pfns[8], nr, i;
-	static struct cgroup cg;
+	static struct gmem_cgroup cg;
 	struct guest_fixture f;
-	char text[32];
-
-	if (access(SOFT_OFFLINE, W_OK))
-		gmem_skip("no " SOFT_OFFLINE);
+	int ret;
 
 	host_set_thp("never");
 	start_in_cgroup(&f, &cg, size);
-	nr = cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
+	nr = gmem_cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
 	TEST_ASSERT(nr == 8, "found %lu pages", nr);
 
 	for (i = 0; i < nr; i++) {
-		snprintf(text, sizeof(text), "0x%llx",
-			 pfns[i] * GMEM_PAGE_SIZE);
-		TEST_ASSERT(!write_file(SOFT_OFFLINE, text),
-			    "pfn 0x%lx was taken offline", pfns[i]);
+		ret = soft_offline_pfn(pfns[i]);
+		if (ret == -ENOENT)
+			gmem_skip("no soft_offline_page");
 		/* Not a page that can be moved, or not now. */
-		TEST_ASSERT(errno == EIO || errno == EBUSY,
-			    "soft offline of pfn 0x%lx: errno %d", pfns[i],
-			    errno);
+		TEST_ASSERT(ret == -EIO || ret == -EBUSY,
+			    "soft offline of pfn 0x%lx: %d", pfns[i], ret);
 		guest_check(f.vcpu, GMEM_DATA_GPA, size, PRIVATE);
 	}
 	guest_fill(f.vcpu, GMEM_DATA_GPA, size, OTHER);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The checker of the owners of private pages and the page tables of guests.
+ *
+ * See virt/kvm/gmem_owner_check.c.  VMs with private memory use the TDP MMU;
+ * shared mappings of others, which must not be of private pages, are checked
+ * whatever MMU they use.
+ */
+
+#include <linux/kvm_host.h>
+
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "spte.h"
+#include "tdp_iter.h"
+
+/* A leaf SPTE at @level is going to be installed; @pfn may be of no memory. */
+void kvm_mmu_gmem_owner_check(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			      int level)
+{
+	kvm_gmem_owner_check_mapping(kvm, gfn, pfn, KVM_PAGES_PER_HPAGE(level));
+}
+
+/* Roots that are being freed count, too: a vCPU may still use them. */
+bool kvm_arch_gmem_is_mapped(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct kvm_mmu_page *root;
+	struct tdp_iter iter;
+	bool mapped = false;
+
+	if (!is_tdp_mmu_enabled(kvm))
+		return false;
+
+	write_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link) {
+		for_each_tdp_pte(iter, root, start, end)
+			mapped |= is_shadow_present_pte(iter.old_spte) &&
+				  is_last_spte(iter.old_spte, iter.level);
+	}
+	rcu_read_unlock();
+	write_unlock(&kvm->mmu_lock);
+	return mapped;
+}

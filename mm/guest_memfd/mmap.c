@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: mappings by host userspace.
+ *
+ * Any file that is mappable can be mapped, MAP_SHARED only.  Whether its memory
+ * can be touched is decided page by page at each fault: the file has to be
+ * shared, and the page inside of it.  A fault is the only way for a page to get
+ * into a page table of the host (there is no map_pages operation), so the check
+ * is in one place.
+ *
+ * A fault returns with the folio locked, but without invalidate_lock: what it
+ * was allowed to map can be taken away before it is in the page table.  Whoever
+ * takes memory away therefore unmaps twice: the whole range first, which is
+ * cheap, and then, under its lock, each folio that was mapped since.
+ *
+ *	CPU 0: fault				CPU 1: a hole is punched
+ *
+ *	invalidate_lock (read)
+ *	  look up or allocate
+ *	  lock the folio
+ *	unlock
+ *						invalidate_lock (write)
+ *						  unmap the range
+ *	finish_fault(): set the PTE
+ *	unlock the folio
+ *						  lock the folio
+ *						  it is mapped: unmap
+ *						  remove it
+ *						unlock
+ */
+
+#include <linux/mm.h>
+
+#include "internal.h"
+
+static bool gmem_host_may_access(struct inode *inode, pgoff_t index)
+{
+	gmem_assert_locked(inode);
+
+	return GMEM_I(inode)->flags & GUEST_MEMFD_SHARED &&
+	       index < i_size_read(inode) >> PAGE_SHIFT;
+}
+
+static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
+{
+	struct folio *folio;
+
+	gmem_assert_locked(inode);
+
+	if (!gmem_host_may_access(inode, vmf->pgoff))
+		return VM_FAULT_SIGBUS;
+
+	folio = gmem_get_folio(inode, vmf->pgoff);
+	if (IS_ERR(folio))
+		return vmf_error(PTR_ERR(folio));
+
+	/* It stays in the file: removal needs invalidate_lock for write. */
+	folio_lock(folio);
+	if (PageHWPoison(folio_file_page(folio, vmf->pgoff))) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return VM_FAULT_HWPOISON;
+	}
+
+	vmf->page = folio_file_page(folio, vmf->pgoff);
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t gmem_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t ret;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	ret = gmem_fault_locked(vmf, inode);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
+}
+
+static const struct vm_operations_struct gmem_vm_ops = {
+	.fault		= gmem_fault,
+#ifdef CONFIG_NUMA
+	.set_policy	= gmem_set_policy,
+	.get_policy	= gmem_get_policy,
+#endif
+};
+
+/**
+ * gmem_mmap - the mmap operation of the file
+ * @file:	The file.
+ * @vma:	The mapping; it may reach beyond the end of the file.
+ *
+ * The mount is noexec, so that the caller has dealt with PROT_EXEC.
+ *
+ * Context: Process context, mmap_lock held for write.
+ * Return: 0; -ENODEV if the file is not mappable; -EINVAL for a private
+ *	   mapping.
+ */
+int gmem_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	if (!(GMEM_I(file_inode(file))->flags & GUEST_MEMFD_MAPPABLE))
+		return -ENODEV;
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+
+	vma->vm_flags |= VM_DONTDUMP;
+	vma->vm_ops = &gmem_vm_ops;
+	return 0;
+}
+
+/**
+ * gmem_unmap - remove a range from the page tables of host userspace
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * A fault that holds the lock of a folio may still map that folio; no other
+ * can.  The caller looks again when it has locked the folio itself.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write.
+ */
+void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	gmem_assert_locked_write(inode);
+	unmap_mapping_pages(inode->i_mapping, start, end - start, false);
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The page frames behind a guest_memfd; see guest_memfd_pfn.h.
+ */
+#define _GNU_SOURCE /* for unshare(2) */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <linux/elf.h>
+
+#include "guest_memfd_guest.h"
+#include "guest_memfd_pfn.h"
+
+/* Pages of a cgroup that pfns_find() looks at. */
+#define MAX_CANDIDATES	4096
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok;
+	int err;
+
+	if (fd < 0)
+		return false;
+
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	err = errno;
+	close(fd);
+	errno = err;
+	return ok;
+}
+
+/*
+ * The cgroup
+ */
+
+bool gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
+		       const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", cg->path, file);
+	return write_file(path, text);
+}
+
+void gmem_cgroup_leave(const struct gmem_cgroup *cg)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cg->root);
+	write_file(path, "0");
+}
+
+void gmem_cgroup_enter(const struct gmem_cgroup *cg)
+{
+	TEST_ASSERT(gmem_cgroup_write(cg, "cgroup.procs", "0"),
+		    "cannot enter the cgroup, errno %d", errno);
+}
+
+/* The one that atexit() has to remove, however the test ends. */
+static struct gmem_cgroup *to_remove;
+
+static void cgroup_remove(void)
+{
+	gmem_cgroup_leave(to_remove);
+	rmdir(to_remove->path);
+	umount2(to_remove->root, MNT_DETACH);
+	rmdir(to_remove->root);
+}
+
+static void cgroup_mount(struct gmem_cgroup *cg)
+{
+	strcpy(cg->root, "/tmp/guest_memfd_cgroup_XXXXXX");
+	TEST_ASSERT(mkdtemp(cg->root), "mkdtemp() failed, errno %d", errno);
+	snprintf(cg->path, sizeof(cg->path), "%s/gmem_%d", cg->root, getpid());
+	to_remove = cg;
+	atexit(cgroup_remove);
+
+	TEST_ASSERT(!unshare(CLONE_NEWNS) &&
+		    !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL),
+		    "no private mount namespace, errno %d", errno);
+	if (mount("none", cg->root, "cgroup2", 0, NULL))
+		gmem_skip("no cgroup2");
+}
+
+void gmem_cgroup_create(struct gmem_cgroup *cg)
+{
+	char path[128];
+	struct stat st;
+
+	cgroup_mount(cg);
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cg->root);
+	if (!write_file(path, "+memory"))
+		gmem_skip("cgroup2 has no memory controller");
+
+	TEST_ASSERT(!mkdir(cg->path, 0700) && !stat(cg->path, &st),
+		    "cannot create a cgroup, errno %d", errno);
+	cg->ino = st.st_ino;
+}
+
+/*
+ * Page frames
+ */
+
+static int open_proc(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		gmem_skip("no %s", path);
+	return fd;
+}
+
+static u64 read_u64(const char *path, u64 index)
+{
+	int fd = open_proc(path);
+	u64 value = 0;
+	ssize_t len;
+
+	len = pread(fd, &value, sizeof(value), index * sizeof(value));
+	TEST_ASSERT(len == sizeof(value), "%s, entry %lu: errno %d", path,
+		    index, errno);
+	close(fd);
+	return value;
+}
+
+u64 pfn_flags(u64 pfn)
+{
+	return read_u64("/proc/kpageflags", pfn);
+}
+
+u64 pfn_mapcount(u64 pfn)
+{
+	return read_u64("/proc/kpagecount", pfn);
+}
+
+u64 pfn_cgroup(u64 pfn)
+{
+	return read_u64("/proc/kpagecgroup", pfn);
+}
+
+#define PAGEMAP_PRESENT		BIT_ULL(63)
+#define PAGEMAP_PFN		GENMASK_ULL(54, 0)
+
+u64 pfn_at(const void *hva)
+{
+	u64 entry = read_u64("/proc/self/pagemap", (u64)hva / GMEM_PAGE_SIZE);
+
+	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_PFN : 0;
+}
+
+/* Page cache by its flags: everything that the kernel itself allocated is not. */
+static bool is_file_page(u64 flags)
+{
+	u64 other = BIT_ULL(KPF_SLAB) | BIT_ULL(KPF_ANON) | BIT_ULL(KPF_MMAP) |
+		    BIT_ULL(KPF_BUDDY) | BIT_ULL(KPF_PGTABLE);
+
+	return (flags & BIT_ULL(KPF_UPTODATE)) && !(flags & other);
+}
+
+u64 gmem_cgroup_find_pfns(const struct gmem_cgroup *cg, u64 *pfns, u64 max)
+{
+	int groups = open_proc("/proc/kpagecgroup");
+	u64 buf[512], pfn = 0, nr = 0;
+	ssize_t len, i;
+
+	while ((len = read(groups, buf, sizeof(buf))) > 0) {
+		for (i = 0; i < len / (ssize_t)sizeof(u64); i++, pfn++) {
+			if (buf[i] != cg->ino || !is_file_page(pfn_flags(pfn)))
+				continue;
+			if (nr++ < max)
+				pfns[nr - 1] = pfn;
+		}
+	}
+	close(groups);
+	return nr;
+}
+
+/* Where an address is in /proc/kcore, which is an ELF file; -1 if it is not. */
+static off_t kcore_offset(int fd, u64 paddr)
+{
+	struct elf64_phdr phdr;
+	struct elf64_hdr ehdr;
+	int i;
+
+	TEST_ASSERT(pread(fd, &ehdr, sizeof(ehdr), 0) == sizeof(ehdr),
+		    "/proc/kcore has no header, errno %d", errno);
+	for (i = 0; i < ehdr.e_phnum; i++) {
+		if (pread(fd, &phdr, sizeof(phdr), ehdr.e_phoff +
+			  i * sizeof(phdr)) != sizeof(phdr))
+			break;
+		if (phdr.p_type == PT_LOAD && paddr >= phdr.p_paddr &&
+		    paddr - phdr.p_paddr < phdr.p_memsz)
+			return phdr.p_offset + (paddr - phdr.p_paddr);
+	}
+	return -1;
+}
+
+u64 pfn_read_word(u64 pfn)
+{
+	int fd = open_proc("/proc/kcore");
+	off_t offset = kcore_offset(fd, pfn * GMEM_PAGE_SIZE);
+	u64 value;
+
+	TEST_ASSERT(offset >= 0 &&
+		    pread(fd, &value, sizeof(value), offset) == sizeof(value),
+		    "cannot read pfn 0x%lx, errno %d", pfn, errno);
+	close(fd);
+	return value;
+}
+
+void pfns_find_some(const struct gmem_cgroup *cg, u64 gpa, u64 nr, u64 tag,
+		    u64 *pfns)
+{
+	static u64 found[MAX_CANDIDATES];
+	u64 i, page, word, nr_found;
+
+	nr_found = gmem_cgroup_find_pfns(cg, found, MAX_CANDIDATES);
+	TEST_ASSERT(nr_found <= MAX_CANDIDATES, "%lu pages", nr_found);
+
+	memset(pfns, 0, nr * sizeof(*pfns));
+	for (i = 0; i < nr_found; i++) {
+		word = pfn_read_word(found[i]);
+		for (page = 0; page < nr; page++)
+			if (word == guest_pattern(gpa + GMEM_PAGES(page), tag))
+				pfns[page] = found[i];
+	}
+}
+
+void pfns_find(const struct gmem_cgroup *cg, u64 gpa, u64 nr, u64 tag,
+	       u64 *pfns)
+{
+	u64 i;
+
+	pfns_find_some(cg, gpa, nr, tag, pfns);
+	for (i = 0; i < nr; i++)
+		TEST_ASSERT(pfns[i], "page %lu not found", i);
+}
+
+/*
+ * Poison
+ */
+
+#define HWPOISON_DIR	"/sys/kernel/debug/hwpoison/"
+#define MEMORY_DIR	"/sys/devices/system/memory/"
+#define UNPOISON	HWPOISON_DIR "unpoison-pfn"
+#define UNPOISON_TRIES	100
+#define MAX_POISONED	4096
+
+static const struct {
+	const char *path;
+	u64 unit;
+} poison_files[NR_POISON_HOW] = {
+	[POISON_CORRUPT]	= { HWPOISON_DIR "corrupt-pfn", 1 },
+	[POISON_REQUIRED]	= { HWPOISON_DIR "corrupt-pfn-required", 1 },
+	[POISON_OFFLINE]	= { MEMORY_DIR "hard_offline_page",
+				    GMEM_PAGE_SIZE },
+};
+
+static u64 poisoned[MAX_POISONED];
+static u64 nr_remembered;
+static u64 nr_poisoned_before;
+static pthread_mutex_t remember_lock = PTHREAD_MUTEX_INITIALIZER;
+
+u64 nr_poisoned(void)
+{
+	return gmem_meminfo_kb("HardwareCorrupted") / (GMEM_PAGE_SIZE / 1024);
+}
+
+void poison_require(void)
+{
+	int i;
+
+	for (i = 0; i < NR_POISON_HOW; i++)
+		if (access(poison_files[i].path, W_OK))
+			gmem_skip("no %s", poison_files[i].path);
+	if (access(UNPOISON, W_OK))
+		gmem_skip("no " UNPOISON);
+	nr_poisoned_before = nr_poisoned();
+}
+
+static int write_number(const char *path, u64 value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%lx", value);
+	return write_file(path, text) ? 0 : -errno;
+}
+
+int __poison_pfn(u64 pfn, enum poison_how how)
+{
+	return write_number(poison_files[how].path,
+			    pfn * poison_files[how].unit);
+}
+
+void poison_remember(u64 pfn)
+{
+	pthread_mutex_lock(&remember_lock);
+	TEST_ASSERT(nr_remembered < MAX_POISONED, "too many poisoned pages");
+	poisoned[nr_remembered++] = pfn;
+	pthread_mutex_unlock(&remember_lock);
+}
+
+void poison_pfn(u64 pfn, enum poison_how how)
+{
+	int ret = __poison_pfn(pfn, how);
+
+	TEST_ASSERT(!ret, "poisoning pfn 0x%lx: %d", pfn, ret);
+	TEST_ASSERT(pfn_is_poisoned(pfn), "pfn 0x%lx is not poisoned", pfn);
+	poison_remember(pfn);
+}
+
+int __unpoison_pfn(u64 pfn)
+{
+	return write_number(UNPOISON, pfn);
+}
+
+/* References from elsewhere, of a batch for instance, vanish soon. */
+static void unpoison_pfn(u64 pfn)
+{
+	int tries, ret = -EBUSY;
+
+	for (tries = 0; tries < UNPOISON_TRIES && ret == -EBUSY; tries++) {
+		if (tries)
+			usleep(20000);
+		ret = __unpoison_pfn(pfn);
+	}
+	TEST_ASSERT(!ret, "unpoisoning pfn 0x%lx: %d, flags 0x%lx", pfn, ret,
+		    pfn_flags(pfn));
+	TEST_ASSERT(!pfn_is_poisoned(pfn), "pfn 0x%lx is still poisoned", pfn);
+}
+
+void poison_undo_all(void)
+{
+	u64 now;
+
+	while (nr_remembered)
+		unpoison_pfn(poisoned[--nr_remembered]);
+
+	now = nr_poisoned();
+	TEST_ASSERT(now == nr_poisoned_before, "%lu poisoned pages, %lu before",
+		    now, nr_poisoned_before);
+}
+
+int soft_offline_pfn(u64 pfn)
+{
+	return write_number(MEMORY_DIR "soft_offline_page",
+			    pfn * GMEM_PAGE_SIZE);
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where the memory of a guest_memfd is accounted: the control group of the task
+ * that made it be allocated, and the figures of the whole system.
+ *
+ * A group at its limit must give the error that is documented, or lose a task
+ * to the OOM killer; it must neither hang nor leak, and what was allocated
+ * before is neither lost nor counted wrongly.
+ */
+#define _GNU_SOURCE /* for fallocate(2) */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "guest_memfd_admin.h"
+#include "guest_memfd_guest.h"
+#include "processor.h"
+
+#define MIB		0x100000ULL
+#define P		GMEM_PAGE_SIZE
+#define GPA		GMEM_DATA_GPA
+#define SIZE		(16 * MIB)
+#define BIG_SIZE	(64 * MIB)
+#define LIMIT		"16M"
+#define LIMIT_BYTES	(16 * MIB)
+#define NR_INODES	1000
+
+/* Statistics are batched by CPU, and tasks have memory of their own. */
+#define TOLERANCE	(3 * MIB)
+
+enum { PRIVATE = 1 };	/* Tag of the guest's pattern. */
+
+static void assert_near(s64 value, s64 want, const char *what)
+{
+	TEST_ASSERT(llabs(value - want) <= (s64)TOLERANCE,
+		    "%s is %ld, wanted %ld", what, value, want);
+}
+
+static s64 stat_file(struct admin_cgroup *cg)
+{
+	return admin_cgroup_value(cg, "memory.stat", "file");
+}
+
+static s64 current_bytes(struct admin_cgroup *cg)
+{
+	return admin_cgroup_value(cg, "memory.current", NULL);
+}
+
+/* Uncharging can be deferred: wait for up to ten seconds. */
+static void wait_for_current(struct admin_cgroup *cg, s64 bytes)
+{
+	int tries;
+
+	for (tries = 0; tries < 100; tries++) {
+		if (llabs(current_bytes(cg) - bytes) <= (s64)TOLERANCE)
+			return;
+		usleep(100000);
+	}
+	TEST_FAIL("memory.current is %ld, wanted %ld", current_bytes(cg), bytes);
+}
+
+static void assert_charged(struct admin_cgroup *cg, s64 bytes)
+{
+	assert_near(stat_file(cg), bytes, "memory.stat file");
+	wait_for_current(cg, bytes);
+}
+
+/* Run @fn in a child that is in the group; Return: its wait status. */
+static int run_in_cgroup(struct admin_cgroup *cg, void (*fn)(void *arg),
+			 void *arg)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	if (!pid) {
+		admin_cgroup_enter(cg);
+		fn(arg);
+		_exit(0);
+	}
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	return status;
+}
+
+static void assert_passed(int status)
+{
+	TEST_ASSERT(WIFEXITED(status) && !WEXITSTATUS(status),
+		    "the child failed, status 0x%x", status);
+}
+
+static void assert_killed(int status)
+{
+	TEST_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		    "the child was not killed, status 0x%x", status);
+}
+
+static s64 event_count(struct admin_cgroup *cg, const char *key)
+{
+	return admin_cgroup_value(cg, "memory.events", key);
+}
+
+/*
+ * Who is charged
+ */
+
+static void test_fallocate_charges_its_caller(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, SIZE, 0);
+	struct admin_cgroup cg;
+	s64 before;
+
+	admin_cgroup_create(&cg, "fallocate");
+	before = stat_file(&cg);
+	admin_cgroup_enter(&cg);
+	gmem_allocate(fd, 0, SIZE);
+	admin_cgroup_leave();
+
+	/* The task has moved, the memory has not. */
+	assert_charged(&cg, before + SIZE);
+	ASSERT_EQ(admin_cgroup_value(&cg, "memory.stat", "unevictable"), 0L);
+	assert_near(admin_cgroup_value(&cg, "memory.stat", "inactive_file"), 0,
+		    "inactive_file");
+	assert_near(admin_cgroup_value(&cg, "memory.stat", "active_file"), 0,
+		    "active_file");
+
+	gmem_punch_hole(fd, 0, SIZE / 2);
+	assert_charged(&cg, before + SIZE / 2);
+	close(fd);
+	assert_charged(&cg, before);
+	kvm_vm_free(vm);
+}
+
+static void test_kvm_run_charges_the_vcpu_task(void)
+{
+	struct admin_cgroup cg;
+	struct guest_fixture f;
+
+	admin_cgroup_create(&cg, "run");
+	guest_start_private(&f, SIZE);
+	admin_cgroup_enter(&cg);
+	guest_fill(f.vcpu, GPA, SIZE, PRIVATE);
+	admin_cgroup_leave();
+
+	ASSERT_EQ(gmem_allocated(f.slot.fd), SIZE);
+	assert_charged(&cg, SIZE);
+	gmem_slot_punch_hole(&f.slot, GPA, SIZE);
+	assert_charged(&cg, 0);
+	guest_end(&f);
+}
+
+/* Pages that are there belong to who allocated them, whoever uses them. */
+static void test_using_a_page_does_not_charge_it(void)
+{
+	struct admin_cgroup cg;
+	struct guest_fixture f;
+
+	admin_cgroup_create(&cg, "use");
+	guest_start_private(&f, SIZE);
+	gmem_allocate(f.slot.fd, 0, SIZE);
+	admin_cgroup_enter(&cg);
+	guest_fill(f.vcpu, GPA, SIZE, PRIVATE);
+	gmem_allocate(f.slot.fd, 0, SIZE);
+	admin_cgroup_leave();
+	assert_charged(&cg, 0);
+	guest_end(&f);
+}
+
+static void test_page_is_charged_to_the_group_it_names(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, SIZE, 0);
+	struct admin_cgroup cg;
+	u64 pfns[4];
+	int i;
+
+	host_set_thp("never");
+	admin_cgroup_create(&cg, "page");
+	admin_cgroup_enter(&cg);
+	admin_allocate_pfns(fd, 0, pfns, ARRAY_SIZE(pfns));
+	admin_cgroup_leave();
+	for (i = 0; i < ARRAY_SIZE(pfns); i++)
+		ASSERT_EQ(admin_kpage("/proc/kpagecgroup", pfns[i]), cg.ino);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
+static void test_inodes_are_charged(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	static int fds[NR_INODES];
+	struct admin_cgroup cg;
+	s64 before, during;
+	int i;
+
+	admin_cgroup_create(&cg, "inodes");
+	admin_cgroup_enter(&cg);
+	before = admin_cgroup_value(&cg, "memory.stat", "slab_unreclaimable");
+	for (i = 0; i < NR_INODES; i++)
+		fds[i] = vm_create_guest_memfd(vm, SIZE, 0);
+	during = admin_cgroup_value(&cg, "memory.stat", "slab_unreclaimable");
+	/* More than what struct file takes of it. */
+	TEST_ASSERT(during - before > NR_INODES * 600,
+		    "%d inodes: slab_unreclaimable %ld, then %ld", NR_INODES,
+		    before, during);
+	for (i = 0; i < NR_INODES; i++)
+		close(fds[i]);
+	admin_cgroup_leave();
+	kvm_vm_free(vm);
+}
+
+/*
+ * A group that is gone
+ */
+
+struct allocation {
+	int fd;
+	u64 size;
+};
+
+static void allocate(void *arg)
+{
+	struct allocation *a = arg;
+
+	gmem_allocate(a->fd, 0, a->size);
+}
+
+static void wait_for_dying(struct admin_cgroup *cg, s64 want)
+{
+	s64 dying = -1;
+	int tries;
+
+	for (tries = 0; tries < 150; tries++) {
+		dying = admin_cgroup_value(cg, "cgroup.stat",
+					   "nr_dying_descendants");
+		if (dying == want)
+			return;
+		usleep(100000);
+	}
+	TEST_FAIL("%ld dying groups, wanted %ld", dying, want);
+}
+
+static void test_memory_outlives_its_group_and_no_longer_keeps_it(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct allocation a = { vm_create_guest_memfd(vm, SIZE, 0), SIZE };
+	struct admin_cgroup outer, inner;
+
+	admin_cgroup_create(&outer, "outer");
+	ASSERT_EQ(admin_cgroup_write(&outer, "cgroup.subtree_control",
+				     "+memory"), 0);
+	admin_cgroup_create(&inner, "outer/inner");
+	assert_passed(run_in_cgroup(&inner, allocate, &a));
+	assert_charged(&inner, SIZE);
+
+	/* The pages keep what they are charged to; so does the group above. */
+	ASSERT_EQ(admin_cgroup_remove(&inner), 0);
+	wait_for_dying(&outer, 1);
+	assert_charged(&outer, SIZE);
+	ASSERT_EQ(gmem_allocated(a.fd), SIZE);
+
+	gmem_punch_hole(a.fd, 0, SIZE / 2);
+	assert_charged(&outer, SIZE / 2);
+	wait_for_dying(&outer, 1);
+
+	close(a.fd);
+	assert_charged(&outer, 0);
+	wait_for_dying(&outer, 0);
+	kvm_vm_free(vm);
+}
+
+/*
+ * Limits
+ */
+
+static void limit(struct admin_cgroup *cg, const char *max)
+{
+	ASSERT_EQ(admin_cgroup_write(cg, "memory.max", max), 0);
+	admin_cgroup_write(cg, "memory.swap.max", "0");
+}
+
+/* From here on the OOM killer leaves this task alone. */
+static void protect_from_oom_killer(void)
+{
+	TEST_ASSERT(!admin_write("/proc/self/oom_score_adj", "-1000"),
+		    "cannot set oom_score_adj");
+}
+
+static void assert_at_limit(struct admin_cgroup *cg, int fd)
+{
+	u64 bytes = gmem_allocated(fd);
+
+	TEST_ASSERT(bytes && bytes <= LIMIT_BYTES, "0x%lx bytes are allocated",
+		    bytes);
+	ASSERT_EQ((u64)admin_fdinfo_value(fd, "gmem-resident"), bytes);
+	TEST_ASSERT(event_count(cg, "max") > 0 && event_count(cg, "oom") > 0,
+		    "no events");
+}
+
+/* Errors are exit codes: there is no memory for messages. */
+static void allocate_until_enomem(void *arg)
+{
+	struct allocation *a = arg;
+
+	protect_from_oom_killer();
+	if (!__gmem_allocate(a->fd, 0, a->size))
+		_exit(1);
+	_exit(errno == ENOMEM ? 0 : 2);
+}
+
+static void test_fallocate_gives_enomem_at_the_limit(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct allocation a = { vm_create_guest_memfd(vm, BIG_SIZE, 0),
+				BIG_SIZE };
+	struct admin_cgroup cg;
+	u64 bytes;
+
+	admin_cgroup_create(&cg, "enomem");
+	limit(&cg, LIMIT);
+	assert_passed(run_in_cgroup(&cg, allocate_until_enomem, &a));
+	assert_at_limit(&cg, a.fd);
+	TEST_ASSERT(current_bytes(&cg) <= (s64)LIMIT_BYTES, "above the limit");
+	ASSERT_EQ(event_count(&cg, "oom_kill"), 0L);
+
+	/*
+	 * Again: nothing is lost, nothing more comes.  Without some room, the
+	 * child's own memory would be what does not fit.
+	 */
+	bytes = gmem_allocated(a.fd);
+	gmem_punch_hole(a.fd, 0, 2 * MIB);
+	assert_passed(run_in_cgroup(&cg, allocate_until_enomem, &a));
+	assert_near(gmem_allocated(a.fd), bytes, "allocated memory");
+	assert_at_limit(&cg, a.fd);
+	TEST_ASSERT(current_bytes(&cg) <= (s64)LIMIT_BYTES, "above the limit");
+
+	/* With room, it continues. */
+	limit(&cg, "max");
+	assert_passed(run_in_cgroup(&cg, allocate, &a));
+	ASSERT_EQ(gmem_allocated(a.fd), BIG_SIZE);
+	assert_charged(&cg, BIG_SIZE);
+
+	gmem_punch_hole(a.fd, 0, BIG_SIZE);
+	assert_charged(&cg, 0);
+	close(a.fd);
+	kvm_vm_free(vm);
+}
+
+static void test_fallocate_is_killed_at_the_limit(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct allocation a = { vm_create_guest_memfd(vm, BIG_SIZE, 0),
+				BIG_SIZE };
+	struct admin_cgroup cg;
+
+	admin_cgroup_create(&cg, "kill");
+	limit(&cg, LIMIT);
+	assert_killed(run_in_cgroup(&cg, allocate, &a));
+	assert_at_limit(&cg, a.fd);
+	TEST_ASSERT(current_bytes(&cg) <= (s64)LIMIT_BYTES, "above the limit");
+	TEST_ASSERT(event_count(&cg, "oom_kill") > 0, "nobody was killed");
+
+	/* This process still has the file, and its memory. */
+	gmem_punch_hole(a.fd, 0, BIG_SIZE);
+	assert_charged(&cg, 0);
+	gmem_allocate(a.fd, 0, SIZE);
+	ASSERT_EQ(gmem_allocated(a.fd), SIZE);
+	close(a.fd);
+	kvm_vm_free(vm);
+}
+
+static void run_guest(void *arg)
+{
+	struct guest_fixture *f = arg;
+
+	guest_cmd_set(f->vcpu, GUEST_OP_FILL, GPA, BIG_SIZE, PRIVATE);
+	guest_cmd_run(f->vcpu);
+}
+
+/* VM and all in the child; what it leaves behind is the question. */
+static void create_and_run(void *arg)
+{
+	struct admin_cgroup *cg = arg;
+	struct guest_fixture f;
+
+	guest_start_private(&f, BIG_SIZE);
+	limit(cg, LIMIT);
+	run_guest(&f);
+}
+
+static void test_kvm_run_is_killed_at_the_limit(void)
+{
+	struct admin_cgroup cg;
+	s64 resident, i;
+
+	admin_cgroup_create(&cg, "run_kill");
+	resident = admin_total("resident");
+	for (i = 1; i <= 3; i++) {
+		limit(&cg, "max");
+		assert_killed(run_in_cgroup(&cg, create_and_run, &cg));
+		TEST_ASSERT(event_count(&cg, "oom_kill") >= i, "nobody was killed");
+		ASSERT_EQ(admin_total("resident"), resident);
+		wait_for_current(&cg, 0);
+	}
+	ASSERT_EQ(admin_cgroup_remove(&cg), 0);
+}
+
+/*
+ * Somebody outside of the group who lifts its limit on request; inside there is
+ * not even the memory to ask through a pipe.
+ */
+struct helper {
+	int asked;
+	int done;
+};
+
+static void help(struct helper *h, struct admin_cgroup *cg)
+{
+	while (!READ_ONCE(h->asked))
+		usleep(1000);
+	limit(cg, "max");
+	WRITE_ONCE(h->done, 1);
+	_exit(0);
+}
+
+static void test_kvm_run_gives_enomem_at_the_limit(void)
+{
+	struct admin_cgroup cg;
+	struct guest_fixture f;
+	struct helper *h;
+	int ret, status;
+	pid_t pid;
+
+	admin_cgroup_create(&cg, "run_enomem");
+	h = mmap(NULL, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
+	TEST_ASSERT(h != MAP_FAILED, "mmap() failed");
+	h->asked = 0;
+	guest_start_private(&f, BIG_SIZE);
+	fflush(stdout);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed");
+	if (!pid)
+		help(h, &cg);
+
+	protect_from_oom_killer();
+	guest_cmd_set(f.vcpu, GUEST_OP_FILL, GPA, BIG_SIZE, PRIVATE);
+	admin_cgroup_enter(&cg);
+	limit(&cg, LIMIT);
+	ret = guest_cmd_run(f.vcpu);
+	WRITE_ONCE(h->asked, 1);
+	while (!READ_ONCE(h->done))
+		usleep(1000);
+	admin_cgroup_leave();
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	assert_passed(status);
+
+	TEST_ASSERT(ret == -ENOMEM, "KVM_RUN = %d", ret);
+	assert_at_limit(&cg, f.slot.fd);
+	ASSERT_EQ(event_count(&cg, "oom_kill"), 0L);
+
+	/* The guest goes on where it was. */
+	guest_cmd_finish(f.vcpu);
+	guest_check(f.vcpu, GPA, BIG_SIZE, PRIVATE);
+	ASSERT_EQ(gmem_allocated(f.slot.fd), BIG_SIZE);
+	guest_end(&f);
+	wait_for_current(&cg, 0);
+}
+
+/*
+ * The whole system
+ */
+
+/* What the memory is part of, and then what it is not part of. */
+static const char * const meminfo[] = {
+	"Cached", "Unevictable", "Mlocked", "Active(file)", "Inactive(file)",
+	"Shmem", "Mapped", "Dirty", "KReclaimable", "Committed_AS",
+};
+
+/* In bytes, as all here.  Also: what is available without being free. */
+static s64 read_meminfo(s64 *values)
+{
+	int i;
+
+	admin_write("/proc/sys/vm/stat_refresh", "1");
+	for (i = 0; i < ARRAY_SIZE(meminfo); i++)
+		values[i] = gmem_meminfo_kb(meminfo[i]) * 1024;
+	return (s64)gmem_meminfo_kb("MemAvailable") * 1024 -
+	       (s64)gmem_meminfo_kb("MemFree") * 1024;
+}
+
+/* nr_file_pages of /proc/vmstat, and FilePages of all nodes. */
+static s64 vmstat_file(void)
+{
+	return admin_file_value("/proc/vmstat", "nr_file_pages") * P;
+}
+
+static s64 nodes_file(void)
+{
+	char path[64], key[32], *text;
+	s64 sum = 0;
+	int node;
+
+	for (node = 0; node < 64; node++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/node/node%d/meminfo", node);
+		text = admin_read(path);
+		if (!text)
+			continue;
+		snprintf(key, sizeof(key), "Node %d FilePages", node);
+		sum += admin_value(text, key) * 1024;
+		free(text);
+	}
+	return sum;
+}
+
+static void test_system_figures(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int i, fd = vm_create_guest_memfd(vm, BIG_SIZE, 0);
+	s64 before[ARRAY_SIZE(meminfo)], during[ARRAY_SIZE(meminfo)];
+	s64 vmstat, nodes, free, reclaimable, want;
+
+	free = gmem_free_kb() * 1024;
+	reclaimable = read_meminfo(before);
+	vmstat = vmstat_file();
+	nodes = nodes_file();
+	gmem_allocate(fd, 0, BIG_SIZE);
+	assert_near(read_meminfo(during), reclaimable, "MemAvailable - MemFree");
+	for (i = 0; i < ARRAY_SIZE(meminfo); i++) {
+		want = before[i] + (i ? 0 : (s64)BIG_SIZE);
+		assert_near(during[i], want, meminfo[i]);
+	}
+	assert_near(gmem_free_kb() * 1024, free - (s64)BIG_SIZE, "free memory");
+	assert_near(vmstat_file(), vmstat + BIG_SIZE, "nr_file_pages");
+	if (nodes)
+		assert_near(nodes_file(), nodes + BIG_SIZE, "FilePages");
+
+	close(fd);
+	kvm_vm_free(vm);
+	read_meminfo(during);
+	assert_near(during[0], before[0], "Cached");
+	assert_near(vmstat_file(), vmstat, "nr_file_pages");
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_fallocate_charges_its_caller),
+	GMEM_TEST(test_kvm_run_charges_the_vcpu_task),
+	GMEM_TEST(test_using_a_page_does_not_charge_it),
+	GMEM_TEST(test_page_is_charged_to_the_group_it_names),
+	GMEM_TEST(test_inodes_are_charged),
+	GMEM_TEST(test_memory_outlives_its_group_and_no_longer_keeps_it),
+	GMEM_TEST(test_fallocate_gives_enomem_at_the_limit),
+	GMEM_TEST(test_fallocate_is_killed_at_the_limit),
+	GMEM_TEST(test_kvm_run_is_killed_at_the_limit),
+	GMEM_TEST(test_kvm_run_gives_enomem_at_the_limit),
+	GMEM_TEST(test_system_figures),
+};
+
+int main(void)
+{
+	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
+
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,1114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs to which guest_memfd is all the memory they have.
+ *
+ * An ordinary VM is built by the library, and then all of its memory, page
+ * tables, code and stacks included, is moved into a file that can be mapped;
+ * its slot has no userspace_addr.  A second file is the data slot at 4 GiB.
+ * The host looks at both through mappings of the files.
+ *
+ * KVM must find everything in the files: what the guest maps, page tables that
+ * it walks or shadows, operands of instructions that it emulates, and the pages
+ * that it shares with the guest.
+ *
+ * Each test is run with the TDP MMU and with the older direct MMU.  Where KVM
+ * has no two-dimensional paging, both are shadow paging.
+ */
+#define _GNU_SOURCE /* for sched_setaffinity(2) */
+#include <asm/kvm_para.h>
+#include <linux/kvm_para.h>
+#include <asm/pvclock-abi.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "apic.h"
+#include "guest_memfd_guest.h"
+#include "processor.h"
+
+#ifndef GUEST_MEMFD_FLAG_MMAP
+#define GUEST_MEMFD_FLAG_MMAP		BIT_ULL(0)
+#define GUEST_MEMFD_FLAG_INIT_SHARED	BIT_ULL(1)
+#endif
+#define SHARED_FILE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+
+#define DATA_PAGES	64
+#define DATA_SIZE	GMEM_PAGES(DATA_PAGES)
+#define DATA_PAGE(n)	(GMEM_DATA_GPA + GMEM_PAGES(n))
+/* Pages of the data slot that some tests use for page tables. */
+#define PD_PAGE		40
+#define PT_PAGE		41
+/* Where these page tables map the data slot's pages, one at a time. */
+#define ALIAS_GVA	BIT_ULL(34)
+#define MMIO_GPA	0xd0000000ULL
+#define PIO_PORT	0x1234
+
+#define TDP_MMU		"/sys/module/kvm/parameters/tdp_mmu"
+#define FORCED_EMULATION "/sys/module/kvm/parameters/force_emulation_prefix"
+#define KVM_FEP		"ud2; .byte 'k', 'v', 'm';"
+
+struct only {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpus[2];
+	struct kvm_vcpu *vcpu;
+	int fd;			/* the VM's own memory */
+	int data_fd;
+	u8 *data;
+};
+
+/* Settings of KVM, put back by the main process. */
+static char saved_tdp_mmu[8], saved_fep[8];
+
+static void param_read(const char *path, char *val, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t n;
+
+	TEST_ASSERT(fd >= 0, "open %s, errno %d", path, errno);
+	n = read(fd, val, size - 1);
+	TEST_ASSERT(n > 0, "read %s, errno %d", path, errno);
+	val[n] = '\0';
+	close(fd);
+}
+
+static void param_write(const char *path, const char *val)
+{
+	int fd = open(path, O_WRONLY);
+
+	TEST_ASSERT(fd >= 0, "open %s, errno %d", path, errno);
+	TEST_ASSERT(write(fd, val, strlen(val)) == (ssize_t)strlen(val),
+		    "write %s to %s, errno %d", val, path, errno);
+	close(fd);
+}
+
+static void *file_map(int fd, void *where, u64 size)
+{
+	void *mem = mmap(where, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | (where ? MAP_FIXED : 0), fd, 0);
+
+	TEST_ASSERT(mem != MAP_FAILED, "mmap of a guest_memfd, errno %d", errno);
+	return mem;
+}
+
+/* Replace the memory that the library gave slot 0 by a file with the same. */
+static int vm_memory_to_file(struct kvm_vm *vm)
+{
+	struct userspace_mem_region *region = memslot2region(vm, 0);
+	u64 size = region->region.memory_size;
+	u64 gpa = region->region.guest_phys_addr;
+	int fd = vm_create_guest_memfd(vm, size, SHARED_FILE);
+	void *copy = file_map(fd, NULL, size);
+
+	memcpy(copy, region->host_mem, size);
+	munmap(copy, size);
+
+	vm_set_user_memory_region2(vm, 0, 0, gpa, 0, NULL, -1, 0);
+	file_map(fd, region->host_mem, size);
+	vm_set_user_memory_region2(vm, 0, KVM_MEM_GUEST_MEMFD, gpa, size, NULL,
+				   fd, 0);
+	return fd;
+}
+
+static void data_slot_set(struct only *o, u64 gpa, u64 size, u64 offset)
+{
+	vm_set_user_memory_region2(o->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   gpa, size, NULL, o->data_fd, offset);
+}
+
+static void data_slot_delete(struct only *o)
+{
+	vm_set_user_memory_region2(o->vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+}
+
+static void only_start(struct only *o, u32 nr_vcpus)
+{
+	u32 i;
+
+	o->vm = __vm_create_with_vcpus(VM_MODE_DEFAULT, nr_vcpus, DATA_PAGES,
+				       guest_cmd_loop, o->vcpus);
+	o->vcpu = o->vcpus[0];
+	virt_map(o->vm, GMEM_DATA_GPA, GMEM_DATA_GPA, DATA_PAGES);
+	virt_map(o->vm, MMIO_GPA, MMIO_GPA, 1);
+	virt_map(o->vm, ALIAS_GVA, GMEM_DATA_GPA, 1);
+	vm_init_descriptor_tables(o->vm);
+	for (i = 0; i < nr_vcpus; i++) {
+		vcpu_init_descriptor_tables(o->vcpus[i]);
+		guest_cmd_init(o->vcpus[i]);
+	}
+
+	o->fd = vm_memory_to_file(o->vm);
+	o->data_fd = vm_create_guest_memfd(o->vm, DATA_SIZE, SHARED_FILE);
+	o->data = file_map(o->data_fd, NULL, DATA_SIZE);
+	data_slot_set(o, GMEM_DATA_GPA, DATA_SIZE, 0);
+}
+
+static void only_close_data(struct only *o)
+{
+	munmap(o->data, DATA_SIZE);
+	close(o->data_fd);
+}
+
+static void only_end(struct only *o)
+{
+	only_close_data(o);
+	kvm_vm_free(o->vm);
+	close(o->fd);
+}
+
+static void *data_hva(struct only *o, u64 gpa)
+{
+	return o->data + (gpa - GMEM_DATA_GPA);
+}
+
+/* Have the guest call one of its functions, which exits for nothing else. */
+static u64 guest_call(struct kvm_vcpu *vcpu, u64 (*fn)(void))
+{
+	guest_do(vcpu, GUEST_OP_CALL, (u64)fn, 0, 0);
+	return guest_cmd_of(vcpu)->value;
+}
+
+/* Each test is run with either MMU. */
+#define TDP_MMU_TEST(fn)				\
+static void fn##_tdp_mmu(void)				\
+{							\
+	param_write(TDP_MMU, "Y");			\
+	fn();						\
+}
+
+#define DIRECT_MMU_TEST(fn)				\
+static void fn##_direct_mmu(void)			\
+{							\
+	param_write(TDP_MMU, "N");			\
+	fn();						\
+}
+
+/* Guest and host see one memory. */
+
+static void test_guest_and_host_share_memory(void)
+{
+	struct only o;
+
+	only_start(&o, 1);
+	TEST_ASSERT(!gmem_allocated(o.data_fd), "allocated too early");
+	guest_check_zero(o.vcpu, GMEM_DATA_GPA, DATA_SIZE);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	host_check(o.data, GMEM_DATA_GPA, DATA_SIZE, 1);
+	host_fill(o.data, GMEM_DATA_GPA, DATA_SIZE, 2);
+	guest_check(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 2);
+	TEST_ASSERT(gmem_allocated(o.data_fd) == DATA_SIZE, "0x%lx allocated",
+		    gmem_allocated(o.data_fd));
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_guest_and_host_share_memory)
+DIRECT_MMU_TEST(test_guest_and_host_share_memory)
+
+static void test_vcpus_share_memory(void)
+{
+	struct only o;
+
+	only_start(&o, 2);
+	guest_fill(o.vcpus[0], GMEM_DATA_GPA, DATA_SIZE, 1);
+	guest_check(o.vcpus[1], GMEM_DATA_GPA, DATA_SIZE, 1);
+	guest_fill(o.vcpus[1], GMEM_DATA_GPA, DATA_SIZE, 2);
+	guest_check(o.vcpus[0], GMEM_DATA_GPA, DATA_SIZE, 2);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_vcpus_share_memory)
+DIRECT_MMU_TEST(test_vcpus_share_memory)
+
+/* What is at userspace_addr has no meaning. */
+static void test_userspace_addr_is_ignored(void)
+{
+	void *hva = gmem_alloc_hva(0, DATA_SIZE + GMEM_PAGE_SIZE);
+	struct only o;
+
+	only_start(&o, 1);
+	memset(hva, 0x5a, DATA_SIZE + GMEM_PAGE_SIZE);
+	data_slot_delete(&o);
+	vm_set_user_memory_region2(o.vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, DATA_SIZE,
+				   hva + GMEM_PAGE_SIZE, o.data_fd, 0);
+	guest_check_zero(o.vcpu, GMEM_DATA_GPA, DATA_SIZE);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	/* Nor what happens to it. */
+	gmem_free_hva(hva, DATA_SIZE + GMEM_PAGE_SIZE);
+	guest_check(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	host_check(o.data, GMEM_DATA_GPA, DATA_SIZE, 1);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_userspace_addr_is_ignored)
+DIRECT_MMU_TEST(test_userspace_addr_is_ignored)
+
+/* A file that cannot be mapped is for private memory, and here there is none. */
+static void test_file_without_mmap_is_idle(void)
+{
+	void *hva = gmem_alloc_hva(GMEM_DATA_GPA, DATA_SIZE);
+	struct only o;
+	int fd;
+
+	only_start(&o, 1);
+	data_slot_delete(&o);
+	fd = vm_create_guest_memfd(o.vm, DATA_SIZE, 0);
+	vm_set_user_memory_region2(o.vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, DATA_SIZE, hva, fd, 0);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	host_check(hva, GMEM_DATA_GPA, DATA_SIZE, 1);
+	TEST_ASSERT(!gmem_allocated(fd), "0x%lx allocated", gmem_allocated(fd));
+	close(fd);
+	guest_check(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	only_end(&o);
+	gmem_free_hva(hva, DATA_SIZE);
+}
+
+TDP_MMU_TEST(test_file_without_mmap_is_idle)
+DIRECT_MMU_TEST(test_file_without_mmap_is_idle)
+
+/* Slots and files come and go. */
+
+static void test_slot_can_be_deleted_and_made_again(void)
+{
+	const u64 half = DATA_SIZE / 2;
+	struct only o;
+
+	only_start(&o, 1);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+
+	/* The same memory once more. */
+	data_slot_delete(&o);
+	data_slot_set(&o, GMEM_DATA_GPA, DATA_SIZE, 0);
+	guest_check(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+
+	/* The file's second half, at the slot's beginning. */
+	host_fill(o.data + half, GMEM_DATA_GPA, half, 2);
+	data_slot_delete(&o);
+	data_slot_set(&o, GMEM_DATA_GPA, half, half);
+	guest_check(o.vcpu, GMEM_DATA_GPA, half, 2);
+	host_check(o.data, GMEM_DATA_GPA, half, 1);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_slot_can_be_deleted_and_made_again)
+DIRECT_MMU_TEST(test_slot_can_be_deleted_and_made_again)
+
+static void test_closed_file_is_a_memory_fault(void)
+{
+	struct only o;
+
+	only_start(&o, 1);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	only_close_data(&o);
+
+	guest_cmd_set(o.vcpu, GUEST_OP_READ, DATA_PAGE(3), 0, 0);
+	gmem_vcpu_run_memory_fault(o.vcpu, EFAULT, 0, DATA_PAGE(3),
+				   GMEM_PAGE_SIZE);
+
+	/* Another file repairs it. */
+	data_slot_delete(&o);
+	o.data_fd = vm_create_guest_memfd(o.vm, DATA_SIZE, SHARED_FILE);
+	o.data = file_map(o.data_fd, NULL, DATA_SIZE);
+	data_slot_set(&o, GMEM_DATA_GPA, DATA_SIZE, 0);
+	*(u64 *)data_hva(&o, DATA_PAGE(3)) = 0x1234;
+	guest_cmd_finish(o.vcpu);
+	TEST_ASSERT(guest_cmd_of(o.vcpu)->value == 0x1234, "read 0x%lx",
+		    guest_cmd_of(o.vcpu)->value);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_closed_file_is_a_memory_fault)
+DIRECT_MMU_TEST(test_closed_file_is_a_memory_fault)
+
+/* Holes. */
+
+static void test_punched_page_is_new_for_all(void)
+{
+	struct only o;
+	u64 i;
+
+	only_start(&o, 1);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	for (i = 0; i < DATA_PAGES; i += 2) {
+		gmem_punch_hole(o.data_fd, GMEM_PAGES(i), GMEM_PAGE_SIZE);
+		guest_check_zero(o.vcpu, DATA_PAGE(i), GMEM_PAGE_SIZE);
+		guest_write(o.vcpu, DATA_PAGE(i), i + 1);
+		TEST_ASSERT(*(u64 *)data_hva(&o, DATA_PAGE(i)) == i + 1,
+			    "page %lu: host sees 0x%lx", i,
+			    *(u64 *)data_hva(&o, DATA_PAGE(i)));
+		guest_check(o.vcpu, DATA_PAGE(i + 1), GMEM_PAGE_SIZE, 1);
+	}
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_punched_page_is_new_for_all)
+DIRECT_MMU_TEST(test_punched_page_is_new_for_all)
+
+#define COUNTER_GPA	DATA_PAGE(5)
+
+static u64 guest_stop;
+
+static u64 guest_count(void)
+{
+	u64 n = 0;
+
+	while (!READ_ONCE(guest_stop))
+		WRITE_ONCE(*(u64 *)COUNTER_GPA, ++n);
+	return n;
+}
+
+static void *count_thread(void *vcpu)
+{
+	guest_cmd_finish(vcpu);
+	return NULL;
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+/* Wait for the guest's next write to reach the file's present page. */
+static void wait_for_count(struct only *o, u64 above)
+{
+	u64 *counter = data_hva(o, COUNTER_GPA);
+	u64 until = now_ms() + 60000;
+
+	while (READ_ONCE(*counter) <= above)
+		TEST_ASSERT(now_ms() < until, "the guest's writes are lost");
+}
+
+static void test_punch_under_running_vcpu(void)
+{
+	pthread_t thread;
+	struct only o;
+	u64 count = 0;
+	int i;
+
+	only_start(&o, 1);
+	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_count, 0, 0);
+	pthread_create(&thread, NULL, count_thread, o.vcpu);
+	for (i = 0; i < 100; i++) {
+		wait_for_count(&o, count);
+		count = READ_ONCE(*(u64 *)data_hva(&o, COUNTER_GPA));
+		gmem_punch_hole(o.data_fd, COUNTER_GPA - GMEM_DATA_GPA,
+				GMEM_PAGE_SIZE);
+	}
+	wait_for_count(&o, count);
+	guest_stop = 1;
+	sync_global_to_guest(o.vm, guest_stop);
+	pthread_join(thread, NULL);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_punch_under_running_vcpu)
+DIRECT_MMU_TEST(test_punch_under_running_vcpu)
+
+/* Page tables in the data slot. */
+
+static u64 *table_of(struct only *o, u64 entry)
+{
+	u64 gpa = entry & PHYSICAL_PAGE_MASK;
+
+	return gpa >= GMEM_DATA_GPA ? data_hva(o, gpa) :
+				      addr_gpa2hva(o->vm, gpa);
+}
+
+static u64 *entry_of(struct only *o, u64 parent, u64 gva, int level)
+{
+	return table_of(o, parent) + ((gva >> (12 + 9 * (level - 1))) & 511);
+}
+
+static void move_table(struct only *o, u64 *entry, u64 gpa)
+{
+	memcpy(data_hva(o, gpa), table_of(o, *entry), GMEM_PAGE_SIZE);
+	*entry = (*entry & ~PHYSICAL_PAGE_MASK) | gpa;
+}
+
+/* Have the tables of ALIAS_GVA in the data slot.  Before the first run. */
+static void alias_setup(struct only *o)
+{
+	u64 *pml4e = entry_of(o, o->vm->pgd, ALIAS_GVA, 4);
+	u64 *pdpe = entry_of(o, *pml4e, ALIAS_GVA, 3);
+
+	move_table(o, pdpe, DATA_PAGE(PD_PAGE));
+	move_table(o, entry_of(o, *pdpe, ALIAS_GVA, 2), DATA_PAGE(PT_PAGE));
+}
+
+#define guest_pde	((u64 *)DATA_PAGE(PD_PAGE))
+#define guest_pte	((u64 *)DATA_PAGE(PT_PAGE))
+#define guest_alias	((u64 *)ALIAS_GVA)
+
+static void guest_invlpg(u64 gva)
+{
+	asm volatile("invlpg (%0)" : : "r"(gva) : "memory");
+}
+
+/* Returns an exception vector or 0. */
+static u8 guest_read_safe(u64 *p, u64 *val)
+{
+	u8 vector;
+
+	asm volatile(KVM_ASM_SAFE("mov (%[p]), %[v]")
+		     : KVM_ASM_SAFE_OUTPUTS(vector), [v] "=&a"(*val)
+		     : [p] "c"(p)
+		     : KVM_ASM_SAFE_CLOBBERS, "memory");
+	return vector;
+}
+
+static u64 guest_alias_vector(void)
+{
+	u64 val;
+
+	return guest_read_safe(guest_alias, &val);
+}
+
+static void test_punched_page_table_is_empty(void)
+{
+	static const u64 tables[] = { PT_PAGE, PD_PAGE };
+	struct only o;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		only_start(&o, 1);
+		alias_setup(&o);
+		TEST_ASSERT(!guest_call(o.vcpu, guest_alias_vector),
+			    "the tables are wrong");
+		gmem_punch_hole(o.data_fd, GMEM_PAGES(tables[i]),
+				GMEM_PAGE_SIZE);
+		/* Without a flush by the guest. */
+		TEST_ASSERT(guest_call(o.vcpu, guest_alias_vector) == PF_VECTOR,
+			    "a table that has gone is still in use");
+		only_end(&o);
+	}
+}
+
+TDP_MMU_TEST(test_punched_page_table_is_empty)
+DIRECT_MMU_TEST(test_punched_page_table_is_empty)
+
+static u64 guest_edit_ptes(void)
+{
+	const u64 flags = PTE_PRESENT_MASK | PTE_WRITABLE_MASK;
+	u64 i;
+
+	for (i = 0; i < 3 * PD_PAGE; i++) {
+		u64 gpa = DATA_PAGE(i % PD_PAGE);
+
+		WRITE_ONCE(*guest_pte, gpa | flags);
+		guest_invlpg(ALIAS_GVA);
+		GUEST_ASSERT_3(READ_ONCE(*guest_alias) == *(u64 *)gpa, i,
+			       *guest_alias, *(u64 *)gpa);
+		WRITE_ONCE(*guest_alias, i + 1);
+		GUEST_ASSERT_2(*(u64 *)gpa == i + 1, i, *(u64 *)gpa);
+	}
+	return i;
+}
+
+static void test_guest_edits_its_ptes(void)
+{
+	struct only o;
+
+	only_start(&o, 1);
+	alias_setup(&o);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, GMEM_PAGES(PD_PAGE), 1);
+	guest_call(o.vcpu, guest_edit_ptes);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_guest_edits_its_ptes)
+DIRECT_MMU_TEST(test_guest_edits_its_ptes)
+
+/* Under shadow paging, writes to tables above the last are emulated. */
+static u64 guest_edit_pde(void)
+{
+	u64 val, old, i;
+	u8 done;
+
+	for (i = 0; i < 16; i++) {
+		GUEST_ASSERT(!guest_read_safe(guest_alias, &val));
+
+		old = READ_ONCE(*guest_pde);
+		val = 0;
+		asm volatile("lock; cmpxchgq %3, %1; setz %0"
+			     : "=q"(done), "+m"(*guest_pde), "+a"(val)
+			     : "r"(~0ull) : "memory", "cc");
+		GUEST_ASSERT_2(!done && val == old, val, old);
+		GUEST_ASSERT(READ_ONCE(*guest_pde) == old);
+
+		asm volatile("lock; cmpxchgq %3, %1; setz %0"
+			     : "=q"(done), "+m"(*guest_pde), "+a"(val)
+			     : "r"(old & ~PTE_PRESENT_MASK) : "memory", "cc");
+		GUEST_ASSERT(done);
+		guest_invlpg(ALIAS_GVA);
+		GUEST_ASSERT(guest_read_safe(guest_alias, &val) == PF_VECTOR);
+
+		asm volatile("lock; btsl $0, %0" : "+m"(*(u32 *)guest_pde)
+			     : : "memory", "cc");
+		GUEST_ASSERT(!guest_read_safe(guest_alias, &val));
+
+		val = 0;
+		asm volatile("xchgq %0, %1" : "+r"(val), "+m"(*guest_pde)
+			     : : "memory");
+		guest_invlpg(ALIAS_GVA);
+		GUEST_ASSERT(guest_read_safe(guest_alias, &old) == PF_VECTOR);
+		WRITE_ONCE(*guest_pde, val);
+	}
+	return 0;
+}
+
+static void test_guest_edits_its_pde(void)
+{
+	struct only o;
+
+	only_start(&o, 1);
+	alias_setup(&o);
+	guest_call(o.vcpu, guest_edit_pde);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_guest_edits_its_pde)
+DIRECT_MMU_TEST(test_guest_edits_its_pde)
+
+static u64 guest_accessed_dirty(void)
+{
+	u64 i, pte = DATA_PAGE(7) | PTE_PRESENT_MASK | PTE_WRITABLE_MASK;
+
+	for (i = 0; i < 8; i++) {
+		WRITE_ONCE(*guest_pte, pte);
+		guest_invlpg(ALIAS_GVA);
+		READ_ONCE(*guest_alias);
+		GUEST_ASSERT_1(READ_ONCE(*guest_pte) == (pte | PTE_ACCESSED_MASK),
+			       *guest_pte);
+		WRITE_ONCE(*guest_alias, i);
+		GUEST_ASSERT_1(READ_ONCE(*guest_pte) ==
+			       (pte | PTE_ACCESSED_MASK | PTE_DIRTY_MASK),
+			       *guest_pte);
+	}
+	return 0;
+}
+
+static void test_accessed_and_dirty_bits_are_set(void)
+{
+	struct only o;
+
+	only_start(&o, 1);
+	alias_setup(&o);
+	guest_call(o.vcpu, guest_accessed_dirty);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_accessed_and_dirty_bits_are_set)
+DIRECT_MMU_TEST(test_accessed_and_dirty_bits_are_set)
+
+/* What KVM emulates. */
+
+#define STRING_LEN	48
+/* Across a page boundary. */
+#define STRING_GPA	(DATA_PAGE(9) - STRING_LEN / 2)
+
+static u64 guest_string_io(void)
+{
+	u64 si, di, cx;
+
+	si = MMIO_GPA;
+	di = STRING_GPA;
+	cx = STRING_LEN;
+	asm volatile("rep movsb" : "+S"(si), "+D"(di), "+c"(cx) : : "memory");
+
+	si = STRING_GPA;
+	di = MMIO_GPA;
+	cx = STRING_LEN / 4;
+	asm volatile("rep movsl" : "+S"(si), "+D"(di), "+c"(cx) : : "memory");
+
+	si = STRING_GPA;
+	cx = STRING_LEN;
+	asm volatile("rep outsb" : "+S"(si), "+c"(cx) : "d"(PIO_PORT) : "memory");
+
+	di = STRING_GPA;
+	cx = STRING_LEN;
+	asm volatile("rep insb" : "+D"(di), "+c"(cx) : "d"(PIO_PORT) : "memory");
+	return 0;
+}
+
+struct device {
+	u8 next;	/* what is read from it: counts up */
+	u8 seen[2 * STRING_LEN];
+	u32 nr_seen;
+};
+
+static void device_access(struct device *d, bool write, u8 *data, u32 len)
+{
+	u32 i;
+
+	for (i = 0; i < len; i++) {
+		if (!write) {
+			data[i] = d->next++;
+			continue;
+		}
+		TEST_ASSERT(d->nr_seen < sizeof(d->seen), "written too much");
+		d->seen[d->nr_seen++] = data[i];
+	}
+}
+
+/* Returns false when the exit is not the device's. */
+static bool device_exit(struct device *d, struct kvm_run *run)
+{
+	if (run->exit_reason == KVM_EXIT_MMIO) {
+		device_access(d, run->mmio.is_write, run->mmio.data,
+			      run->mmio.len);
+		return true;
+	}
+	if (run->exit_reason == KVM_EXIT_IO && run->io.port == PIO_PORT) {
+		device_access(d, run->io.direction == KVM_EXIT_IO_OUT,
+			      (u8 *)run + run->io.data_offset,
+			      run->io.size * run->io.count);
+		return true;
+	}
+	return false;
+}
+
+static void test_string_instructions_of_devices(void)
+{
+	struct device d = { .next = 1 };
+	struct only o;
+	u8 *mem;
+	u32 i;
+
+	only_start(&o, 1);
+	mem = data_hva(&o, STRING_GPA);
+	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_string_io, 0, 0);
+	do {
+		TEST_ASSERT(!guest_cmd_run(o.vcpu), "KVM_RUN, errno %d", errno);
+	} while (device_exit(&d, o.vcpu->run));
+	guest_cmd_complete(o.vcpu);
+
+	TEST_ASSERT(d.nr_seen == 2 * STRING_LEN, "%u bytes written", d.nr_seen);
+	for (i = 0; i < STRING_LEN; i++) {
+		TEST_ASSERT(d.seen[i] == i + 1, "movs: byte %u is %u", i,
+			    d.seen[i]);
+		TEST_ASSERT(d.seen[STRING_LEN + i] == i + 1,
+			    "outs: byte %u is %u", i, d.seen[STRING_LEN + i]);
+		TEST_ASSERT(mem[i] == STRING_LEN + i + 1, "ins: byte %u is %u",
+			    i, mem[i]);
+	}
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_string_instructions_of_devices)
+DIRECT_MMU_TEST(test_string_instructions_of_devices)
+
+#define FEP_CMPXCHG(size, reg, p, old, new) ({				\
+	u64 __old = (old);						\
+	u8 __done;							\
+									\
+	asm volatile(KVM_FEP "lock; cmpxchg" size " %" reg "3, %1\n\t"	\
+		     "setz %0"						\
+		     : "=q"(__done), "+m"(*(p)), "+a"(__old)		\
+		     : "r"((u64)(new)) : "memory", "cc");		\
+	__done;								\
+})
+
+static u64 guest_forced_emulation(void)
+{
+	u64 *p = (u64 *)DATA_PAGE(11);
+	u64 *edge = (u64 *)(DATA_PAGE(12) - 4);
+	u64 val;
+
+	*p = 0x1122334455667788;
+	GUEST_ASSERT(!FEP_CMPXCHG("q", "q", p, 1, 2));
+	GUEST_ASSERT_1(*p == 0x1122334455667788, *p);
+	GUEST_ASSERT(FEP_CMPXCHG("q", "q", p, 0x1122334455667788, 0x8877665544332211));
+	GUEST_ASSERT_1(*p == 0x8877665544332211, *p);
+	GUEST_ASSERT(FEP_CMPXCHG("l", "k", p, 0x44332211, 0x12345678));
+	GUEST_ASSERT_1(*p == 0x8877665512345678, *p);
+	GUEST_ASSERT(FEP_CMPXCHG("w", "w", p, 0x5678, 0xabcd));
+	GUEST_ASSERT_1(*p == 0x887766551234abcd, *p);
+	GUEST_ASSERT(FEP_CMPXCHG("b", "b", p, 0xcd, 0xef));
+	GUEST_ASSERT_1(*p == 0x887766551234abef, *p);
+
+	/* Plain loads and stores, inside a page and across two. */
+	asm volatile(KVM_FEP "mov %1, %0" : "=r"(val) : "m"(*p) : "memory");
+	GUEST_ASSERT_1(val == 0x887766551234abef, val);
+	asm volatile(KVM_FEP "mov %1, %0" : "=m"(*edge) : "r"(val) : "memory");
+	GUEST_ASSERT_1(*edge == val, *edge);
+	asm volatile(KVM_FEP "xchgq %0, %1" : "+r"(val), "+m"(*p) : : "memory");
+	GUEST_ASSERT_1(val == 0x887766551234abef, val);
+	return 0;
+}
+
+static void test_forced_emulation(void)
+{
+	struct only o;
+
+	param_write(FORCED_EMULATION, "1");
+	only_start(&o, 1);
+	/* Half of it in a hole, which the emulated store must fill. */
+	guest_call(o.vcpu, guest_forced_emulation);
+	TEST_ASSERT(*(u64 *)data_hva(&o, DATA_PAGE(11)) == 0x887766551234abef,
+		    "the host sees 0x%lx",
+		    *(u64 *)data_hva(&o, DATA_PAGE(11)));
+	only_end(&o);
+	param_write(FORCED_EMULATION, saved_fep);
+}
+
+TDP_MMU_TEST(test_forced_emulation)
+DIRECT_MMU_TEST(test_forced_emulation)
+
+/* Pages that KVM shares with the guest. */
+
+#define CLOCK_GPA	DATA_PAGE(20)
+#define WALL_GPA	(DATA_PAGE(21) - 16)
+#define STEAL_GPA	DATA_PAGE(22)
+#define EOI_GPA		DATA_PAGE(23)
+
+static u64 guest_clock_on(void)
+{
+	wrmsr(MSR_KVM_SYSTEM_TIME_NEW, CLOCK_GPA | KVM_MSR_ENABLED);
+	wrmsr(MSR_KVM_WALL_CLOCK_NEW, WALL_GPA);
+	return 0;
+}
+
+static void check_clock(struct only *o, const char *when)
+{
+	struct pvclock_vcpu_time_info *clock = data_hva(o, CLOCK_GPA);
+
+	TEST_ASSERT(clock->version && !(clock->version & 1) &&
+		    clock->tsc_to_system_mul,
+		    "%s: version %u, mul %u", when, clock->version,
+		    clock->tsc_to_system_mul);
+}
+
+static void test_clock_is_in_the_file(void)
+{
+	struct pvclock_wall_clock *wall;
+	struct only o;
+	int i;
+
+	only_start(&o, 1);
+	wall = data_hva(&o, WALL_GPA);
+	guest_call(o.vcpu, guest_clock_on);
+	/* The clock is updated before the next entry. */
+	guest_do(o.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	check_clock(&o, "set");
+	TEST_ASSERT(wall->version && !(wall->version & 1) && wall->sec,
+		    "wall clock: version %u, sec %u", wall->version, wall->sec);
+
+	/* KVM must not go on with a page that is no longer the file's. */
+	for (i = 0; i < 16; i++) {
+		gmem_punch_hole(o.data_fd, CLOCK_GPA - GMEM_DATA_GPA,
+				GMEM_PAGE_SIZE);
+		vcpu_ioctl(o.vcpu, KVM_KVMCLOCK_CTRL, NULL);
+		guest_do(o.vcpu, GUEST_OP_NOP, 0, 0, 0);
+		check_clock(&o, "punched");
+	}
+
+	/* Nor with one that is no longer the slot's. */
+	data_slot_delete(&o);
+	data_slot_set(&o, GMEM_DATA_GPA, DATA_SIZE / 2, DATA_SIZE / 2);
+	memset(data_hva(&o, CLOCK_GPA), 0, GMEM_PAGE_SIZE);
+	vcpu_ioctl(o.vcpu, KVM_KVMCLOCK_CTRL, NULL);
+	guest_do(o.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	host_check_zero(data_hva(&o, CLOCK_GPA), GMEM_PAGE_SIZE);
+	o.data += DATA_SIZE / 2;
+	check_clock(&o, "moved");
+	o.data -= DATA_SIZE / 2;
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_clock_is_in_the_file)
+DIRECT_MMU_TEST(test_clock_is_in_the_file)
+
+static u64 guest_steal_on(void)
+{
+	wrmsr(MSR_KVM_STEAL_TIME, STEAL_GPA | KVM_MSR_ENABLED);
+	return 0;
+}
+
+static void pin_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set),
+		    "sched_setaffinity(), errno %d", errno);
+}
+
+static u32 compete;
+
+static void *compete_thread(void *unused)
+{
+	pin_to_cpu(0);
+	while (READ_ONCE(compete))
+		;
+	return NULL;
+}
+
+static void *count_on_cpu0_thread(void *vcpu)
+{
+	pin_to_cpu(0);
+	guest_cmd_finish(vcpu);
+	return NULL;
+}
+
+/* A vCPU that must share its CPU is preempted, and the guest can see that. */
+static void test_steal_time_is_in_the_file(void)
+{
+	struct kvm_steal_time *st;
+	pthread_t vcpu, other;
+	u64 until, writes;
+	struct only o;
+
+	only_start(&o, 1);
+	st = data_hva(&o, STEAL_GPA);
+	guest_call(o.vcpu, guest_steal_on);
+	guest_do(o.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	TEST_ASSERT(st->version && !(st->version & 1), "version %u",
+		    st->version);
+
+	compete = 1;
+	pin_to_cpu(1);
+	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_count, 0, 0);
+	pthread_create(&other, NULL, compete_thread, NULL);
+	pthread_create(&vcpu, NULL, count_on_cpu0_thread, o.vcpu);
+	until = now_ms() + 60000;
+	while (!(READ_ONCE(st->preempted) & KVM_VCPU_PREEMPTED))
+		TEST_ASSERT(now_ms() < until, "never marked as preempted");
+	while (READ_ONCE(st->preempted) || !READ_ONCE(st->steal))
+		TEST_ASSERT(now_ms() < until, "preempted for ever");
+
+	/* And on with the page that takes its place. */
+	writes = READ_ONCE(st->version);
+	gmem_punch_hole(o.data_fd, STEAL_GPA - GMEM_DATA_GPA, GMEM_PAGE_SIZE);
+	while (!READ_ONCE(st->version))
+		TEST_ASSERT(now_ms() < until, "no update since %lu", writes);
+
+	guest_stop = 1;
+	sync_global_to_guest(o.vm, guest_stop);
+	pthread_join(vcpu, NULL);
+	compete = 0;
+	pthread_join(other, NULL);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_steal_time_is_in_the_file)
+DIRECT_MMU_TEST(test_steal_time_is_in_the_file)
+
+#define IRQ_VECTOR	0x50
+
+static u64 guest_irqs, guest_pv_eois;
+
+/*
+ * One instruction tests and clears the flag: KVM takes it back at each exit,
+ * of which there can be one between two instructions.
+ */
+static bool guest_eoi_is_not_needed(void)
+{
+	u8 flag;
+
+	asm volatile("btrl $0, %0; setc %1"
+		     : "+m"(*(u32 *)EOI_GPA), "=q"(flag) : : "memory", "cc");
+	return flag;
+}
+
+static void guest_irq(struct ex_regs *regs)
+{
+	guest_irqs++;
+	if (guest_eoi_is_not_needed())
+		guest_pv_eois++;
+	else
+		x2apic_write_reg(APIC_EOI, 0);
+}
+
+#define NR_IRQS		16
+
+static void guest_wait_for_irq(u64 nr)
+{
+	u64 i;
+
+	asm volatile("sti" : : : "memory");
+	for (i = 0; i < 10000000 && READ_ONCE(guest_irqs) < nr; i++)
+		cpu_relax();
+	asm volatile("cli" : : : "memory");
+}
+
+static u64 guest_pv_eoi(void)
+{
+	u64 i;
+
+	x2apic_enable();
+	wrmsr(MSR_KVM_PV_EOI_EN, EOI_GPA | KVM_MSR_ENABLED);
+	for (i = 1; i <= NR_IRQS; i++) {
+		x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT |
+				 APIC_DM_FIXED | IRQ_VECTOR);
+		guest_wait_for_irq(i);
+	}
+	return guest_irqs << 32 | guest_pv_eois;
+}
+
+static void test_pv_eoi_is_in_the_file(void)
+{
+	struct only o;
+	u64 nr;
+
+	only_start(&o, 1);
+	vm_install_exception_handler(o.vm, IRQ_VECTOR, guest_irq);
+	nr = guest_call(o.vcpu, guest_pv_eoi);
+	TEST_ASSERT(nr >> 32 == NR_IRQS, "%lu interrupts", nr >> 32);
+	TEST_ASSERT((u32)nr, "KVM never set the flag");
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_pv_eoi_is_in_the_file)
+DIRECT_MMU_TEST(test_pv_eoi_is_in_the_file)
+
+/* System management mode has an address space of its own. */
+
+#define SMRAM_GPA	0x30000ULL
+#define SMRAM_SIZE	0x10000ULL
+#define SMRAM_SLOT	((1 << 16) | 1)
+#define SMRAM_HANDLER	0x8000
+#define SMRAM_COUNTER	0x9000
+
+static void smram_create(struct only *o, int fd, u8 *smram)
+{
+	/* incl %cs:SMRAM_COUNTER; rsm; in 16-bit code */
+	static const u8 handler[] = {
+		0x2e, 0x66, 0xff, 0x06, 0x00, 0x90, 0x0f, 0xaa,
+	};
+
+	memcpy(smram + SMRAM_HANDLER, handler, sizeof(handler));
+	vm_set_user_memory_region2(o->vm, SMRAM_SLOT, KVM_MEM_GUEST_MEMFD,
+				   SMRAM_GPA, SMRAM_SIZE, NULL, fd, 0);
+}
+
+static void run_smi(struct only *o)
+{
+	vcpu_ioctl(o->vcpu, KVM_SMI, NULL);
+	guest_do(o->vcpu, GUEST_OP_NOP, 0, 0, 0);
+}
+
+static void test_smm_memory_is_in_a_file(void)
+{
+	struct only o;
+	u32 *counter;
+	u8 *smram;
+	int fd, i;
+
+	TEST_ASSERT(kvm_check_cap(KVM_CAP_X86_SMM), "no SMM");
+	only_start(&o, 1);
+	fd = vm_create_guest_memfd(o.vm, SMRAM_SIZE, SHARED_FILE);
+	smram = file_map(fd, NULL, SMRAM_SIZE);
+	counter = (u32 *)(smram + SMRAM_COUNTER);
+	smram_create(&o, fd, smram);
+	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+
+	for (i = 1; i <= 4; i++) {
+		run_smi(&o);
+		TEST_ASSERT(*counter == i, "%u after %d", *counter, i);
+	}
+
+	/* Mappings of the other address space go, those of this one stay. */
+	gmem_punch_hole(fd, SMRAM_COUNTER, GMEM_PAGE_SIZE);
+	run_smi(&o);
+	TEST_ASSERT(*counter == 1, "%u in a new page", *counter);
+	guest_check(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+
+	munmap(smram, SMRAM_SIZE);
+	only_end(&o);
+	close(fd);
+}
+
+TDP_MMU_TEST(test_smm_memory_is_in_a_file)
+DIRECT_MMU_TEST(test_smm_memory_is_in_a_file)
+
+/*
+ * In a VM with private memory the attributes choose between the file and
+ * userspace_addr, whether or not the file can be mapped.
+ */
+static void test_file_of_vm_with_private_memory_is_private(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct gmem_slot slot;
+	struct kvm_vm *vm;
+	int fd;
+
+	param_write(TDP_MMU, saved_tdp_mmu);
+	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM)))
+		gmem_skip("no VMs with private memory");
+
+	vm = guest_vm_create(1, &vcpu, DATA_SIZE, &slot);
+	gmem_slot_delete(&slot);
+	fd = vm_create_guest_memfd(vm, DATA_SIZE, GUEST_MEMFD_FLAG_MMAP);
+	vm_set_user_memory_region2(vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, DATA_SIZE, slot.hva, fd, 0);
+
+	guest_fill(vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
+	host_check(slot.hva, GMEM_DATA_GPA, DATA_SIZE, 1);
+	TEST_ASSERT(!gmem_allocated(fd), "shared memory in the file");
+	vm_mem_set_private(vm, GMEM_DATA_GPA, DATA_SIZE);
+	guest_check_zero(vcpu, GMEM_DATA_GPA, DATA_SIZE);
+	guest_fill(vcpu, GMEM_DATA_GPA, DATA_SIZE, 2);
+	host_check(slot.hva, GMEM_DATA_GPA, DATA_SIZE, 1);
+	TEST_ASSERT(gmem_allocated(fd) == DATA_SIZE, "0x%lx allocated",
+		    gmem_allocated(fd));
+	gmem_vm_free(vm, &slot);
+	close(fd);
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_guest_and_host_share_memory_tdp_mmu),
+	GMEM_TEST(test_guest_and_host_share_memory_direct_mmu),
+	GMEM_TEST(test_vcpus_share_memory_tdp_mmu),
+	GMEM_TEST(test_vcpus_share_memory_direct_mmu),
+	GMEM_TEST(test_userspace_addr_is_ignored_tdp_mmu),
+	GMEM_TEST(test_userspace_addr_is_ignored_direct_mmu),
+	GMEM_TEST(test_file_without_mmap_is_idle_tdp_mmu),
+	GMEM_TEST(test_file_without_mmap_is_idle_direct_mmu),
+	GMEM_TEST(test_slot_can_be_deleted_and_made_again_tdp_mmu),
+	GMEM_TEST(test_slot_can_be_deleted_and_made_again_direct_mmu),
+	GMEM_TEST(test_closed_file_is_a_memory_fault_tdp_mmu),
+	GMEM_TEST(test_closed_file_is_a_memory_fault_direct_mmu),
+	GMEM_TEST(test_punched_page_is_new_for_all_tdp_mmu),
+	GMEM_TEST(test_punched_page_is_new_for_all_direct_mmu),
+	GMEM_TEST(test_punch_under_running_vcpu_tdp_mmu),
+	GMEM_TEST(test_punch_under_running_vcpu_direct_mmu),
+	GMEM_TEST(test_punched_page_table_is_empty_tdp_mmu),
+	GMEM_TEST(test_punched_page_table_is_empty_direct_mmu),
+	GMEM_TEST(test_guest_edits_its_ptes_tdp_mmu),
+	GMEM_TEST(test_guest_edits_its_ptes_direct_mmu),
+	GMEM_TEST(test_guest_edits_its_pde_tdp_mmu),
+	GMEM_TEST(test_guest_edits_its_pde_direct_mmu),
+	GMEM_TEST(test_accessed_and_dirty_bits_are_set_tdp_mmu),
+	GMEM_TEST(test_accessed_and_dirty_bits_are_set_direct_mmu),
+	GMEM_TEST(test_string_instructions_of_devices_tdp_mmu),
+	GMEM_TEST(test_string_instructions_of_devices_direct_mmu),
+	GMEM_TEST(test_forced_emulation_tdp_mmu),
+	GMEM_TEST(test_forced_emulation_direct_mmu),
+	GMEM_TEST(test_clock_is_in_the_file_tdp_mmu),
+	GMEM_TEST(test_clock_is_in_the_file_direct_mmu),
+	GMEM_TEST(test_steal_time_is_in_the_file_tdp_mmu),
+	GMEM_TEST(test_steal_time_is_in_the_file_direct_mmu),
+	GMEM_TEST(test_pv_eoi_is_in_the_file_tdp_mmu),
+	GMEM_TEST(test_pv_eoi_is_in_the_file_direct_mmu),
+	GMEM_TEST(test_smm_memory_is_in_a_file_tdp_mmu),
+	GMEM_TEST(test_smm_memory_is_in_a_file_direct_mmu),
+	GMEM_TEST(test_file_of_vm_with_private_memory_is_private),
+};
+
+int main(void)
+{
+	int ret;
+
+	param_read(TDP_MMU, saved_tdp_mmu, sizeof(saved_tdp_mmu));
+	param_read(FORCED_EMULATION, saved_fep, sizeof(saved_fep));
+	ret = gmem_run_tests(tests, ARRAY_SIZE(tests));
+	param_write(TDP_MMU, saved_tdp_mmu);
+	param_write(FORCED_EMULATION, saved_fep);
+	return ret;
+}

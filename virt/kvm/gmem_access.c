@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM's own accesses to guest memory that is in a guest_memfd.
+ *
+ * The emulator, walks of guest page tables, paravirtual clocks and the like
+ * usually go through userspace_addr.  Where kvm_gfn_in_gmem() says that a gfn's
+ * memory is in the slot's file, they come here.  The contexts they come from
+ * allow three ways to reach a page:
+ *
+ *  - Able to sleep: under the file's invalidate_lock.  Reading a hole gives
+ *    zeros, writing to one allocates.  All copies are from and to kernel
+ *    memory: user memory must not be touched under that lock.
+ *  - Under mmu_lock: look up, never wait.  A page that an invalidation has not
+ *    declared by now cannot leave the file, as kvm_gmem_invalidate_start()
+ *    takes mmu_lock for write before that.  What has been declared, what is not
+ *    there, and what somebody has frozen is an error; callers start again in
+ *    the page fault, where they can sleep.
+ *  - In the scheduler: as before, with mmu_lock taken by trylock.  The file
+ *    keeps its reference for as long as mmu_lock is held, so that the put here
+ *    is never the last one and frees nothing.
+ *
+ * All callers are in a read-side section of kvm->srcu (or hold slots_lock),
+ * which keeps slot, binding and file.  Errors become -EFAULT, which is what a
+ * failing access by userspace_addr gives.
+ *
+ * Sizes of 1, 2, 4 and 8 bytes, aligned on both sides, are one load or store:
+ * guest page tables change under the walker, and the guest's other vCPUs must
+ * not see half of an emulated store.
+ */
+
+#include <linux/guest_memfd.h>
+#include <linux/highmem.h>
+#include <linux/kvm_host.h>
+
+#include "guest_memfd.h"
+#include "kvm_mm.h"
+
+static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
+			int offset, int len, bool create,
+			struct guest_memfd_map *map)
+{
+	struct guest_memfd_binding *binding;
+	struct kvm *kvm;
+
+	/* Not even a wrong length reaches the kernel's memory behind the page. */
+	if (offset < 0 || len < 0 || offset + len > PAGE_SIZE)
+		return -EFAULT;
+
+	binding = kvm_gmem_slot_binding(slot, &kvm);
+	return guest_memfd_map_page(binding, kvm_gmem_get_index(slot, gfn),
+				    create, map);
+}
+
+/* One side is the guest's; which one does not matter. */
+static void kvm_gmem_copy(void *dst, const void *src, int len)
+{
+	unsigned long addrs = (unsigned long)dst | (unsigned long)src;
+
+	if (len == 8 && IS_ALIGNED(addrs, 8))
+		WRITE_ONCE(*(u64 *)dst, READ_ONCE(*(u64 *)src));
+	else if (len == 4 && IS_ALIGNED(addrs, 4))
+		WRITE_ONCE(*(u32 *)dst, READ_ONCE(*(u32 *)src));
+	else if (len == 2 && IS_ALIGNED(addrs, 2))
+		WRITE_ONCE(*(u16 *)dst, READ_ONCE(*(u16 *)src));
+	else if (len == 1)
+		WRITE_ONCE(*(u8 *)dst, READ_ONCE(*(u8 *)src));
+	else
+		memcpy(dst, src, len);
+}
+
+/**
+ * kvm_gmem_read - read guest memory from the slot's file
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @data:	kernel memory to read into
+ * @offset:	where in the page to begin
+ * @len:	how much; not beyond the end of the page
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: 0 or -EFAULT
+ */
+int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
+		  int offset, int len)
+{
+	struct guest_memfd_map map;
+	int r;
+
+	r = kvm_gmem_map(slot, gfn, offset, len, false, &map);
+	if (r == -ENOENT) {
+		memset(data, 0, len);
+		return 0;
+	}
+	if (r)
+		return -EFAULT;
+
+	kvm_gmem_copy(data, map.addr + offset, len);
+	guest_memfd_unmap_page(&map);
+	return 0;
+}
+
+/**
+ * kvm_gmem_write - write guest memory in the slot's file
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @data:	kernel memory to write from
+ * @offset:	where in the page to begin
+ * @len:	how much; not beyond the end of the page
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: 0 or -EFAULT
+ */
+int kvm_gmem_write(const struct kvm_memory_slot *slot, gfn_t gfn,
+		   const void *data, int offset, int len)
+{
+	struct guest_memfd_map map;
+
+	if (kvm_gmem_map(slot, gfn, offset, len, true, &map))
+		return -EFAULT;
+
+	kvm_gmem_copy(map.addr + offset, data, len);
+	guest_memfd_unmap_page(&map);
+	return 0;
+}
+
+static bool kvm_gmem_try_cmpxchg(void *addr, void *old, const void *new,
+				 int len)
+{
+	switch (len) {
+	case 1:
+		return try_cmpxchg((u8 *)addr, (u8 *)old, *(u8 *)new);
+	case 2:
+		return try_cmpxchg((u16 *)addr, (u16 *)old, *(u16 *)new);
+	case 4:
+		return try_cmpxchg((u32 *)addr, (u32 *)old, *(u32 *)new);
+	default:
+		return try_cmpxchg((u64 *)addr, (u64 *)old, *(u64 *)new);
+	}
+}
+
+/**
+ * kvm_gmem_cmpxchg - compare and exchange guest memory in the slot's file
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @old:	what should be there; out: what is there, if it is not that
+ * @new:	what shall be there
+ * @offset:	where in the page
+ * @len:	1, 2, 4 or 8
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: 0; 1 if the comparison failed; -EFAULT
+ */
+int kvm_gmem_cmpxchg(const struct kvm_memory_slot *slot, gfn_t gfn, void *old,
+		     const void *new, int offset, int len)
+{
+	struct guest_memfd_map map;
+	bool done;
+
+	if (kvm_gmem_map(slot, gfn, offset, len, true, &map))
+		return -EFAULT;
+
+	done = kvm_gmem_try_cmpxchg(map.addr + offset, old, new, len);
+	guest_memfd_unmap_page(&map);
+	return !done;
+}
+
+/**
+ * kvm_gmem_xchg8 - exchange a byte of guest memory in the slot's file
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @val:	what shall be there; out: what was there
+ * @offset:	where in the page
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: 0 or -EFAULT
+ */
+int kvm_gmem_xchg8(const struct kvm_memory_slot *slot, gfn_t gfn, u8 *val,
+		   int offset)
+{
+	struct guest_memfd_map map;
+
+	if (kvm_gmem_map(slot, gfn, offset, sizeof(*val), true, &map))
+		return -EFAULT;
+
+	*val = xchg((u8 *)(map.addr + offset), *val);
+	guest_memfd_unmap_page(&map);
+	return 0;
+}
+
+/* Whether a change of @gfn's memory has been declared and is not over. */
+static bool kvm_gmem_gfn_changes(struct kvm *kvm, gfn_t gfn)
+{
+	lockdep_assert_held(&kvm->mmu_lock);
+
+	return kvm->mmu_invalidate_in_progress &&
+	       gfn >= kvm->mmu_invalidate_range_start &&
+	       gfn < kvm->mmu_invalidate_range_end;
+}
+
+static int kvm_gmem_try_get(const struct kvm_memory_slot *slot, gfn_t gfn,
+			    struct guest_memfd_page *page)
+{
+	struct guest_memfd_binding *binding;
+	struct kvm *kvm;
+
+	binding = kvm_gmem_slot_binding(slot, &kvm);
+	if (kvm_gmem_gfn_changes(kvm, gfn))
+		return -EAGAIN;
+
+	return guest_memfd_try_get_page(binding, kvm_gmem_get_index(slot, gfn),
+					page);
+}
+
+/**
+ * kvm_gmem_read_atomic - read guest memory from the slot's file, if it is there
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @data:	kernel memory to read into
+ * @offset:	where in the page to begin
+ * @len:	how much; not beyond the end of the page
+ *
+ * Context: mmu_lock held, within kvm->srcu.
+ * Return: 0 or -EFAULT
+ */
+int kvm_gmem_read_atomic(const struct kvm_memory_slot *slot, gfn_t gfn,
+			 void *data, int offset, int len)
+{
+	struct guest_memfd_page page;
+	void *addr;
+
+	if (offset < 0 || len < 0 || offset + len > PAGE_SIZE)
+		return -EFAULT;
+	if (kvm_gmem_try_get(slot, gfn, &page))
+		return -EFAULT;
+
+	addr = kmap_local_page(pfn_to_page(page.pfn));
+	kvm_gmem_copy(data, addr + offset, len);
+	kunmap_local(addr);
+	folio_put(page.folio);
+	return 0;
+}
+
+/**
+ * kvm_gmem_write_nowait - write guest memory in the slot's file, or do not
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @data:	kernel memory to write from
+ * @offset:	where in the page to begin
+ * @len:	how much; not beyond the end of the page
+ *
+ * Context: Any but NMI, even inside the scheduler; within kvm->srcu.
+ * Return: 0; -EAGAIN if the page is not at hand
+ */
+int kvm_gmem_write_nowait(const struct kvm_memory_slot *slot, gfn_t gfn,
+			  const void *data, int offset, int len)
+{
+	struct guest_memfd_page page;
+	int r = -EAGAIN;
+	struct kvm *kvm;
+	void *addr;
+
+	kvm_gmem_slot_binding(slot, &kvm);
+	if (!KVM_MMU_READ_TRYLOCK(kvm))
+		return -EAGAIN;
+
+	if (!kvm_gmem_try_get(slot, gfn, &page)) {
+		addr = kmap_local_page(pfn_to_page(page.pfn));
+		kvm_gmem_copy(addr + offset, data, len);
+		kunmap_local(addr);
+		/* Not the last one while mmu_lock is held. */
+		folio_put(page.folio);
+		r = 0;
+	}
+	KVM_MMU_READ_UNLOCK(kvm);
+	return r;
+}
+
+static int kvm_gmem_get_pfn_atomic(const struct kvm_memory_slot *slot,
+				   gfn_t gfn, kvm_pfn_t *pfn)
+{
+	struct guest_memfd_page page;
+	int r;
+
+	r = kvm_gmem_try_get(slot, gfn, &page);
+	if (!r)
+		*pfn = page.pfn;
+	return r;
+}
+
+/**
+ * kvm_gmem_to_pfn - the page of a gfn, as gfn_to_pfn() and friends want it
+ * @slot:	the slot
+ * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @atomic:	whether mmu_lock is held
+ *
+ * Context: Within kvm->srcu; mmu_lock held if @atomic, otherwise may sleep.
+ * Return: the pfn, with a reference, or KVM_PFN_ERR_*
+ */
+kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
+			  bool atomic)
+{
+	unsigned int order;
+	struct kvm *kvm;
+	kvm_pfn_t pfn;
+	int r;
+
+	kvm_gmem_slot_binding(slot, &kvm);
+	if (atomic)
+		r = kvm_gmem_get_pfn_atomic(slot, gfn, &pfn);
+	else
+		r = kvm_gmem_get_pfn(kvm, slot, gfn, &pfn, &order);
+
+	if (r == -EHWPOISON)
+		return KVM_PFN_ERR_HWPOISON;
+	return r ? KVM_PFN_ERR_FAULT : pfn;
+}
