@@ -50,7 +50,7 @@ am_changed() {
 	local dir=$work/changed mail
 	rm -rf "$dir"
 	cp -r "$BUILD/export" "$dir"
-	mail=$(grep -l '^+[^+]' "$dir"/*.patch | head -n 1)
+	mail=$(grep -l '^+[^+]' "$dir"/*.patch | sed -n 1p)
 	sed -i '0,/^+[^+].*/s//&x/' "$mail"
 	am_tree "$dir"
 }
@@ -83,7 +83,7 @@ skewed() (
 applies_skewed() {
 	local file
 	file=$(grep -h '^--- a/' "$TOP"/patches/*.patch | sed 's|^--- a/||' |
-		grep -xFf "$work/touched" | head -n 1)
+		grep -xFf "$work/touched" | sed -n 1p)
 	say "edited: $file"
 	applies "$(skewed "$file" "$1")"
 }

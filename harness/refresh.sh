@@ -55,7 +55,7 @@ fi
 [[ ! $("${linux[@]}" rev-list --min-parents=2 "$root..$head") ]] ||
 	die "there are merges between base and HEAD of build/linux; rebase them away"
 
-if "${linux[@]}" log --format=%s "$root..$head" | grep -qE '^(fixup|squash|amend)! '; then
+if grep -qE '^(fixup|squash|amend)! ' < <("${linux[@]}" log --format=%s "$root..$head"); then
 	autosquash
 fi
 linux_edits >"$tmp/edits"
