@@ -30,8 +30,9 @@ struct guest_memfd_binding;
  *		them.  Process context, no locks held.
  * @reclaim:	Optional.  A folio of which @make_private has been called for
  *		at least one page has left the file, and the page allocator is
- *		about to get it back, or nobody is if it is poisoned.  Make all its @nr pages, from @pfn on,
- *		ordinary memory again.  Called once per folio, after
+ *		about to get it back, or nobody is if it is poisoned.  Make all
+ *		its @nr pages, from @pfn on, ordinary memory again.  Called once
+ *		per folio, after
  *		@end_private of all its pages, perhaps after @release, and never
  *		after the module reference has been dropped.  Must neither
  *		sleep nor fail.
