@@ -32,20 +32,9 @@ struct context {
 
 static void sweep(struct fail_nth_op *op)
 {
-	struct fail_nth_stats stats;
 	struct context c = {};
-	bool ok;
-	int ret;
 
-	ret = fail_nth_open();
-	if (ret == -EOPNOTSUPP)
-		gmem_skip("%s", fail_nth_reason());
-	TEST_ASSERT(!ret, "fault injection: %d (%s)", ret, fail_nth_reason());
-
-	op->errnos[0] = ENOMEM;
-	ok = fail_nth_sweep(op, &c, &stats);
-	fail_nth_close();
-	TEST_ASSERT(ok, "%s", op->name);
+	fail_nth_check(op, &c);
 }
 
 static void setup(void *ctx)

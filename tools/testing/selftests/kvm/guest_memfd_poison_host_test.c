@@ -494,16 +494,6 @@ static void test_fallocate_fails_at_the_page(void)
  * Unpoisoning, and the page allocator
  */
 
-static void assert_busy(u64 pfn, const char *when)
-{
-	u64 nr = nr_poisoned();
-	int ret = __unpoison_pfn(pfn);
-
-	TEST_ASSERT(ret == -EBUSY, "unpoisoning %s: %d", when, ret);
-	TEST_ASSERT(pfn_is_poisoned(pfn), "not poisoned any more, %s", when);
-	ASSERT_EQ(nr_poisoned(), nr);
-}
-
 static void test_page_of_a_file_cannot_be_unpoisoned(void)
 {
 	struct shared s;
@@ -513,13 +503,13 @@ static void test_page_of_a_file_cannot_be_unpoisoned(void)
 	nr = nr_poisoned();
 	poison_pfn(s.pfns[LOST], POISON_CORRUPT);
 	ASSERT_EQ(nr_poisoned(), nr + 1);
-	assert_busy(s.pfns[LOST], "in the file");
+	assert_unpoison_busy(s.pfns[LOST], "in the file");
 	assert_contained(&s);
 	gmem_punch_hole(s.fd, 0, GMEM_PAGES(LOST));
-	assert_busy(s.pfns[LOST], "beside a hole");
+	assert_unpoison_busy(s.pfns[LOST], "beside a hole");
 	assert_lost(lost_hva(&s), false);
 	munmap(s.mem, SIZE);
-	assert_busy(s.pfns[LOST], "in an unmapped file");
+	assert_unpoison_busy(s.pfns[LOST], "in an unmapped file");
 	s.mem = map_file(s.fd, SIZE);
 	assert_lost(lost_hva(&s), false);
 

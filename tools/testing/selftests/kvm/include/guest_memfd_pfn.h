@@ -82,6 +82,8 @@ void poison_pfn(u64 pfn, enum poison_how how);	/* must be handled */
 
 /* Return: 0 or -errno, from unpoison_memory(). */
 int __unpoison_pfn(u64 pfn);
+/* It is refused, and changes nothing, as somebody uses the page. */
+void assert_unpoison_busy(u64 pfn, const char *when);
 
 /* To be undone, poisoned by other means. */
 void poison_remember(u64 pfn);

@@ -67,6 +67,12 @@ void __noreturn __printf(1, 2) gmem_skip(const char *fmt, ...);
 /* To be called first in main(): skip the binary unless @type is supported. */
 void gmem_require_vm_type(unsigned long type);
 
+/* What a call has returned, or -errno. */
+static inline int errno_of(int ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
 /* A negative case: @expr fails with exactly this errno. */
 #define GMEM_ASSERT_ERRNO(expr, err, fmt, ...) do {			\
 	int __want = (err), __err;					\
@@ -216,6 +222,7 @@ void gmem_slot_add(struct gmem_slot *s, struct kvm_vm *vm, u32 slot,
 		   u64 offset);
 int __gmem_slot_bind(struct gmem_slot *s);	/* the ioctl alone, again */
 void gmem_slot_bind(struct gmem_slot *s);
+int __gmem_slot_delete(struct gmem_slot *s);
 void gmem_slot_delete(struct gmem_slot *s);	/* remove it from the VM */
 /* Free fd and memory; usable before and after kvm_vm_free(). */
 void gmem_slot_free(struct gmem_slot *s);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fail_nth.h"
+#include "guest_memfd_util.h"
 #include "test_util.h"
 
 #define DEBUGFS		"/sys/kernel/debug"
@@ -309,4 +310,22 @@ bool fail_nth_sweep(const struct fail_nth_op *op, void *ctx,
 	else
 		return true;
 	return false;
+}
+
+void fail_nth_check(struct fail_nth_op *op, void *ctx)
+{
+	struct fail_nth_stats stats;
+	bool ok;
+	int ret;
+
+	ret = fail_nth_open();
+	if (ret == -EOPNOTSUPP)
+		gmem_skip("%s", fail_nth_reason());
+	TEST_ASSERT(!ret, "fault injection: %d (%s)", ret, fail_nth_reason());
+
+	if (!op->errnos[0])
+		op->errnos[0] = ENOMEM;
+	ok = fail_nth_sweep(op, ctx, &stats);
+	fail_nth_close();
+	TEST_ASSERT(ok, "%s", op->name);
 }

@@ -267,6 +267,16 @@ u64 nr_poisoned(void)
 	return gmem_meminfo_kb("HardwareCorrupted") / (GMEM_PAGE_SIZE / 1024);
 }
 
+void assert_unpoison_busy(u64 pfn, const char *when)
+{
+	u64 nr = nr_poisoned();
+	int ret = __unpoison_pfn(pfn);
+
+	TEST_ASSERT(ret == -EBUSY, "unpoisoning %s: %d", when, ret);
+	TEST_ASSERT(pfn_is_poisoned(pfn), "not poisoned any more, %s", when);
+	ASSERT_EQ(nr_poisoned(), nr);
+}
+
 void poison_require(void)
 {
 	int i;

@@ -543,9 +543,17 @@ void gmem_slot_add(struct gmem_slot *s, struct kvm_vm *vm, u32 slot,
 	gmem_slot_bind(s);
 }
 
+int __gmem_slot_delete(struct gmem_slot *s)
+{
+	return __vm_set_user_memory_region2(s->vm, s->slot, 0, s->gpa, 0, NULL,
+					    -1, 0);
+}
+
 void gmem_slot_delete(struct gmem_slot *s)
 {
-	vm_set_user_memory_region2(s->vm, s->slot, 0, s->gpa, 0, NULL, -1, 0);
+	int ret = __gmem_slot_delete(s);
+
+	TEST_ASSERT(!ret, KVM_IOCTL_ERROR(KVM_SET_USER_MEMORY_REGION2, ret));
 }
 
 void gmem_slot_free(struct gmem_slot *s)

@@ -29,29 +29,6 @@ struct context {
 	const struct shape *shape;
 };
 
-static void sweep(struct fail_nth_op *op, struct context *c)
-{
-	struct fail_nth_stats stats;
-	bool ok;
-	int ret;
-
-	ret = fail_nth_open();
-	if (ret == -EOPNOTSUPP)
-		gmem_skip("%s", fail_nth_reason());
-	TEST_ASSERT(!ret, "fault injection: %d (%s)", ret, fail_nth_reason());
-
-	if (!op->errnos[0])
-		op->errnos[0] = ENOMEM;
-	ok = fail_nth_sweep(op, c, &stats);
-	fail_nth_close();
-	TEST_ASSERT(ok, "%s", op->name);
-}
-
-static int errno_of(int ret)
-{
-	return ret < 0 ? -errno : ret;
-}
-
 /* The number that the next open() will return: shows leaked descriptors. */
 static int next_free_fd(void)
 {
@@ -119,7 +96,7 @@ static void test_vm_creation_rolls_back(void)
 	};
 	struct context c = { .kvm_fd = open_kvm_dev_path_or_exit() };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 	close(c.kvm_fd);
 }
 
@@ -157,7 +134,7 @@ static void test_file_creation_rolls_back(void)
 	struct context c = { .size = GMEM_PAGES(3) };
 
 	c.f.vm = gmem_vm_create_barebones();
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 	kvm_vm_free(c.f.vm);
 }
 
@@ -235,7 +212,7 @@ static void check_bind(u64 offset, u64 size)
 	};
 	struct context c = { .offset = offset, .size = size };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_bind_of_one_page_rolls_back(void)
@@ -282,7 +259,7 @@ static void test_slot_deletion_rolls_back(void)
 	};
 	struct context c = { .offset = GMEM_PAGES(5), .size = GMEM_PAGES(7) };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 /*
@@ -402,7 +379,7 @@ static void check_attributes(const struct shape *shape)
 	};
 	struct context c = { .shape = shape };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_new_attribute_range_rolls_back(void)
@@ -497,7 +474,7 @@ static void check_allocate(u64 offset, u64 size)
 	};
 	struct context c = { .offset = offset, .size = size };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_allocation_small_loses_nothing(void)
@@ -561,7 +538,7 @@ static void check_touch(u64 offset, u64 size)
 	};
 	struct context c = { .offset = offset, .size = size };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_first_touch_small_can_be_repeated(void)
@@ -660,7 +637,7 @@ static void test_pre_fault_of_private_memory_can_be_repeated(void)
 	struct context c = { .size = GMEM_PAGES(3) };
 
 	host_set_thp("never");
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_pre_fault_of_shared_memory_can_be_repeated(void)
@@ -675,7 +652,7 @@ static void test_pre_fault_of_shared_memory_can_be_repeated(void)
 	};
 	struct context c = { .size = GMEM_PAGES(3) };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 /*
@@ -735,7 +712,7 @@ static void check_punch(u64 offset, u64 size)
 	};
 	struct context c = { .offset = offset, .size = size };
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 static void test_hole_in_small_folios_rolls_back(void)
@@ -785,7 +762,7 @@ static void test_close_needs_no_memory(void)
 	};
 	struct context c = {};
 
-	sweep(&op, &c);
+	fail_nth_check(&op, &c);
 }
 
 /*

@@ -31,11 +31,6 @@
 
 enum { DATA = 1 };
 
-static int errno_of(int ret)
-{
-	return ret < 0 ? -errno : 0;
-}
-
 static void race(const struct race_ops *ops, void *ctx)
 {
 	struct race_stats stats;

@@ -421,28 +421,18 @@ static void test_prefault_fails_at_the_page(void)
  * Where the page ends
  */
 
-static void assert_busy(u64 pfn, const char *when)
-{
-	u64 nr = nr_poisoned();
-	int ret = __unpoison_pfn(pfn);
-
-	TEST_ASSERT(ret == -EBUSY, "unpoisoning %s: %d", when, ret);
-	TEST_ASSERT(pfn_is_poisoned(pfn), "not poisoned any more, %s", when);
-	ASSERT_EQ(nr_poisoned(), nr);
-}
-
 static void test_page_of_a_file_cannot_be_unpoisoned(void)
 {
 	static struct private p;
 
 	private_start(&p);
 	poison_pfn(p.pfns[LOST], POISON_CORRUPT);
-	assert_busy(p.pfns[LOST], "in the file");
+	assert_unpoison_busy(p.pfns[LOST], "in the file");
 	expect_lost(&p, LOST_GPA, GUEST_OP_READ);
 	gmem_slot_punch_hole(&p.f.slot, GMEM_DATA_GPA, GMEM_PAGES(LOST));
-	assert_busy(p.pfns[LOST], "beside a hole");
+	assert_unpoison_busy(p.pfns[LOST], "beside a hole");
 	gmem_slot_delete(&p.f.slot);
-	assert_busy(p.pfns[LOST], "in a file without a slot");
+	assert_unpoison_busy(p.pfns[LOST], "in a file without a slot");
 	gmem_slot_bind(&p.f.slot);
 	expect_lost(&p, LOST_GPA, GUEST_OP_READ);
 

@@ -34,11 +34,6 @@ struct context {
 	unsigned int done, again, nothing, fault;
 };
 
-static int errno_of(int ret)
-{
-	return ret < 0 ? -errno : 0;
-}
-
 static void race(const struct race_ops *ops, struct context *c)
 {
 	struct race_stats stats;
@@ -73,13 +68,6 @@ static void a_pre_fault(void *ctx)
 	c->fault += c->a == -EFAULT;
 }
 
-static int delete_slot(struct context *c)
-{
-	return errno_of(__vm_set_user_memory_region2(c->f.vm, GMEM_DATA_SLOT, 0,
-						     GMEM_DATA_GPA, 0, NULL, -1,
-						     0));
-}
-
 /*
  * The slot is deleted
  */
@@ -88,7 +76,7 @@ static void b_delete(void *ctx)
 {
 	struct context *c = ctx;
 
-	c->b = delete_slot(c);
+	c->b = errno_of(__gmem_slot_delete(&c->f.slot));
 }
 
 static bool check_delete(void *ctx)
@@ -126,7 +114,7 @@ static void b_recreate(void *ctx)
 {
 	struct context *c = ctx;
 
-	c->b = delete_slot(c) ?: errno_of(__gmem_slot_bind(&c->f.slot));
+	c->b = errno_of(__gmem_slot_delete(&c->f.slot)) ?: errno_of(__gmem_slot_bind(&c->f.slot));
 }
 
 static bool check_recreate(void *ctx)

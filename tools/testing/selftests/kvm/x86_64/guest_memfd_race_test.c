@@ -38,11 +38,6 @@ struct context {
 	u64 b_gpa, b_offset;
 };
 
-static int errno_of(int ret)
-{
-	return ret < 0 ? -errno : 0;
-}
-
 static void race(const struct race_ops *ops, struct context *c)
 {
 	struct race_stats stats;
@@ -87,25 +82,18 @@ static void a_bind(void *ctx)
 	c->a = errno_of(__gmem_slot_bind(&c->f.slot));
 }
 
-static int delete_slot(struct context *c)
-{
-	return errno_of(__vm_set_user_memory_region2(c->f.vm, GMEM_DATA_SLOT, 0,
-						     GMEM_DATA_GPA, 0, NULL, -1,
-						     0));
-}
-
 static void a_delete(void *ctx)
 {
 	struct context *c = ctx;
 
-	c->a = delete_slot(c);
+	c->a = errno_of(__gmem_slot_delete(&c->f.slot));
 }
 
 static void b_delete(void *ctx)
 {
 	struct context *c = ctx;
 
-	c->b = delete_slot(c);
+	c->b = errno_of(__gmem_slot_delete(&c->f.slot));
 }
 
 static void b_close(void *ctx)
