@@ -526,31 +526,42 @@ static void test_page_of_a_file_cannot_be_unpoisoned(void)
 }
 
 #define GRAB_SIZE	(32ULL << 20)
-#define GRAB_PAGES	(GRAB_SIZE / GMEM_PAGE_SIZE)
 
 /*
  * Which of these page frames does the allocator hand out?  Ask for memory of the
- * same kind, and so much that it is everything that was freed lately.
+ * same kind.
  */
-static u64 nr_handed_out(struct kvm_vm *vm, const u64 *pfns, int nr,
+static u64 nr_handed_out(struct kvm_vm *vm, u64 size, const u64 *pfns, int nr,
 			 u64 watched, bool *seen)
 {
-	int fd = vm_create_guest_memfd(vm, GRAB_SIZE, SHARED_FLAGS);
-	char *mem = map_file(fd, GRAB_SIZE);
-	u64 i, pfn, nr_seen = 0;
+	int fd = vm_create_guest_memfd(vm, size, SHARED_FLAGS);
+	char *mem = map_file(fd, size);
+	u64 offset, pfn, nr_seen = 0;
 	int j;
 
 	*seen = false;
-	for (i = 0; i < GRAB_PAGES; i++) {
-		mem[GMEM_PAGES(i)] = 1;
-		pfn = pfn_at(mem + GMEM_PAGES(i));
+	for (offset = 0; offset < size; offset += GMEM_PAGE_SIZE) {
+		mem[offset] = 1;
+		pfn = pfn_at(mem + offset);
 		*seen |= pfn == watched;
 		for (j = 0; j < nr; j++)
 			nr_seen += pfn == pfns[j];
 	}
-	munmap(mem, GRAB_SIZE);
+	munmap(mem, size);
 	close(fd);
 	return nr_seen;
+}
+
+/*
+ * Where a freed page waits for its next user depends on what else is free, so
+ * ask for more and more: from what was freed lately to most of the memory.
+ */
+static u64 next_grab(u64 size)
+{
+	u64 most = gmem_meminfo_kb("MemFree") / 4 * 3 * 1024;
+
+	most -= most % GMEM_PAGE_SIZE;
+	return size < most ? min(2 * size, most) : 0;
 }
 
 /* Each CPU has lists of free pages of its own. */
@@ -567,9 +578,8 @@ static void stay_on_this_cpu(void)
 static void check_never_handed_out(bool punch)
 {
 	struct shared s;
-	u64 nr_good = 0;
-	bool seen;
-	int i;
+	u64 size, nr_good = 0;
+	bool seen = false;
 
 	stay_on_this_cpu();
 	shared_start(&s);
@@ -579,9 +589,9 @@ static void check_never_handed_out(bool punch)
 	munmap(s.mem, SIZE);
 	close(s.fd);
 
-	for (i = 0; i < 4; i++) {
-		nr_good += nr_handed_out(s.vm, s.pfns, NR_PAGES, s.pfns[LOST],
-					 &seen);
+	for (size = GRAB_SIZE; size && !nr_good; size = next_grab(size)) {
+		nr_good = nr_handed_out(s.vm, size, s.pfns, NR_PAGES,
+					s.pfns[LOST], &seen);
 		TEST_ASSERT(!seen, "the poisoned page has been handed out");
 		ASSERT_EQ(pfn_cgroup(s.pfns[LOST]), 0);
 	}
@@ -589,8 +599,8 @@ static void check_never_handed_out(bool punch)
 	TEST_ASSERT(nr_good, "no page of the file has been used again");
 
 	poison_undo_all();
-	for (i = 0, seen = false; i < 16 && !seen; i++)
-		nr_handed_out(s.vm, NULL, 0, s.pfns[LOST], &seen);
+	for (size = GRAB_SIZE; size && !seen; size = next_grab(size))
+		nr_handed_out(s.vm, size, NULL, 0, s.pfns[LOST], &seen);
 	kvm_vm_free(s.vm);
 	TEST_ASSERT(seen, "the page is lost, although not poisoned any more");
 }
