@@ -40,6 +40,7 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	struct inode *inode = map->inode;
 	struct folio *folio;
 	struct page *page;
+	int ret;
 
 	gmem_assert_locked(inode);
 
@@ -52,15 +53,23 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
+	ret = -EHWPOISON;
 	page = folio_file_page(folio, index);
-	if (PageHWPoison(page)) {
-		folio_put(folio);
-		return -EHWPOISON;
-	}
+	if (PageHWPoison(page))
+		goto err_put;
+
+	/* For the client's own accesses, too, it has to be the binding's. */
+	ret = gmem_make_private(inode, binding, folio, index, 0);
+	if (ret)
+		goto err_put;
 
 	map->folio = folio;
 	map->addr = kmap_local_page(page);
 	return 0;
+
+err_put:
+	folio_put(folio);
+	return ret;
 }
 
 /**
@@ -77,7 +86,7 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
  * Context: Process context, may sleep; takes invalidate_lock for read.  The
  *	    caller is in a read-side section as for guest_memfd_get_page().
  * Return: 0; -ENOENT if the page is a hole and @create is false; -ESTALE,
- *	   -ENXIO, -ENOMEM and -EHWPOISON as guest_memfd_get_page().
+ *	   -ENXIO, -ENOMEM, -EIO and -EHWPOISON as guest_memfd_get_page().
  */
 int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 			 bool create, struct guest_memfd_map *map)

@@ -4,8 +4,9 @@
  *
  * The emulator, walks of guest page tables, paravirtual clocks and the like
  * usually go through userspace_addr.  Where kvm_gfn_in_gmem() says that a gfn's
- * memory is in the slot's file, they come here.  The contexts they come from
- * allow three ways to reach a page:
+ * memory is in the slot's file, they come here: because the slot has no other
+ * memory, or because the gfn is private in a VM whose private memory KVM itself
+ * can access.  The contexts they come from allow three ways to reach a page:
  *
  *  - Able to sleep: under the file's invalidate_lock.  Reading a hole gives
  *    zeros, writing to one allocates.  All copies are from and to kernel
@@ -21,7 +22,8 @@
  *
  * All callers are in a read-side section of kvm->srcu (or hold slots_lock),
  * which keeps slot, binding and file.  Errors become -EFAULT, which is what a
- * failing access by userspace_addr gives.
+ * failing access by userspace_addr gives.  A private gfn of a slot without a
+ * file has no memory, and that is an error as well.
  *
  * Sizes of 1, 2, 4 and 8 bytes, aligned on both sides, are one load or store:
  * guest page tables change under the walker, and the guest's other vCPUs must
@@ -44,6 +46,8 @@ static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
 
 	/* Not even a wrong length reaches the kernel's memory behind the page. */
 	if (offset < 0 || len < 0 || offset + len > PAGE_SIZE)
+		return -EFAULT;
+	if (!kvm_slot_has_gmem(slot))
 		return -EFAULT;
 
 	binding = kvm_gmem_slot_binding(slot, &kvm);
@@ -186,6 +190,29 @@ int kvm_gmem_xchg8(const struct kvm_memory_slot *slot, gfn_t gfn, u8 *val,
 	return 0;
 }
 
+/* Of a slot that follows attributes.  As kvm_gfn_in_gmem(), which asks it. */
+bool kvm_slot_gfn_is_private(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	lockdep_assert(srcu_read_lock_held(&slot->attributes_of->srcu) ||
+		       lockdep_is_held(&slot->attributes_of->slots_lock));
+
+	return kvm_mem_is_private(slot->attributes_of, gfn);
+}
+
+/* The same without waiting: 1, 0 or -EAGAIN. */
+static int kvm_gmem_try_gfn_in_gmem(const struct kvm_memory_slot *slot,
+				    gfn_t gfn)
+{
+	u64 attributes;
+
+	if (kvm_slot_is_gmem_only(slot))
+		return 1;
+	if (!kvm_try_get_memory_attributes(slot->attributes_of, gfn,
+					   &attributes))
+		return -EAGAIN;
+	return !!(attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
 /* Whether a change of @gfn's memory has been declared and is not over. */
 static bool kvm_gmem_gfn_changes(struct kvm *kvm, gfn_t gfn)
 {
@@ -201,6 +228,9 @@ static int kvm_gmem_try_get(const struct kvm_memory_slot *slot, gfn_t gfn,
 {
 	struct guest_memfd_binding *binding;
 	struct kvm *kvm;
+
+	if (!kvm_slot_has_gmem(slot))
+		return -EFAULT;
 
 	binding = kvm_gmem_slot_binding(slot, &kvm);
 	if (kvm_gmem_gfn_changes(kvm, gfn))
@@ -241,22 +271,31 @@ int kvm_gmem_read_atomic(const struct kvm_memory_slot *slot, gfn_t gfn,
 
 /**
  * kvm_gmem_write_nowait - write guest memory in the slot's file, or do not
- * @slot:	the slot
- * @gfn:	the gfn; kvm_gfn_in_gmem() is true for it
+ * @slot:	the slot; kvm_slot_may_use_gmem() is true for it
+ * @gfn:	the gfn
  * @data:	kernel memory to write from
  * @offset:	where in the page to begin
  * @len:	how much; not beyond the end of the page
  *
  * Context: Any but NMI, even inside the scheduler; within kvm->srcu.
- * Return: 0; -EAGAIN if the page is not at hand
+ * Return: 0; -EAGAIN if the page is not at hand; -ENXIO if the gfn's memory is
+ *	   not in the file but at userspace_addr
  */
 int kvm_gmem_write_nowait(const struct kvm_memory_slot *slot, gfn_t gfn,
 			  const void *data, int offset, int len)
 {
 	struct guest_memfd_page page;
-	int r = -EAGAIN;
 	struct kvm *kvm;
 	void *addr;
+	int r;
+
+	r = kvm_gmem_try_gfn_in_gmem(slot, gfn);
+	if (r <= 0)
+		return r ?: -ENXIO;
+
+	r = -EAGAIN;
+	if (!kvm_slot_has_gmem(slot))
+		return r;
 
 	kvm_gmem_slot_binding(slot, &kvm);
 	if (!KVM_MMU_READ_TRYLOCK(kvm))
@@ -302,6 +341,9 @@ kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 	struct kvm *kvm;
 	kvm_pfn_t pfn;
 	int r;
+
+	if (!kvm_slot_has_gmem(slot))
+		return KVM_PFN_ERR_FAULT;
 
 	kvm_gmem_slot_binding(slot, &kvm);
 	if (atomic)

@@ -153,12 +153,7 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 		.may_block	= true,
 	};
 
-	/*
-	 * Before mmu_lock: pfn caches do not use it.  One that is refreshed from
-	 * here on sees the count, one that was is found in the list.
-	 */
-	atomic_inc(&b->kvm->nr_gmem_invalidations);
-	gfn_to_pfn_cache_invalidate_gfns(b->kvm, range.start, range.end);
+	kvm_gmem_invalidate_caches_begin(b->kvm, range.start, range.end);
 
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_begin(b->kvm);
@@ -185,13 +180,7 @@ static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
 	kvm_mmu_invalidate_end(b->kvm);
 	KVM_MMU_UNLOCK(b->kvm);
 
-	/*
-	 * Whoever sees the count without this one also sees the sequence that
-	 * kvm_mmu_invalidate_end() moved.  Pairs with the smp_rmb() in
-	 * mmu_notifier_retry_cache().
-	 */
-	smp_mb__before_atomic();
-	atomic_dec(&b->kvm->nr_gmem_invalidations);
+	kvm_gmem_invalidate_caches_end(b->kvm);
 }
 
 /* For fdinfo.  The number of the VM is that of its directory in debugfs. */

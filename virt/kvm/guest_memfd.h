@@ -10,6 +10,17 @@
 struct guest_memfd_binding;
 
 #ifdef CONFIG_KVM_PRIVATE_MEM
+/*
+ * Have KVM's own accesses to a slot that is being created follow the VM's
+ * attributes, file or no file.  Memory of KVM's own is no guest's.
+ */
+static inline void kvm_slot_init_attributes(struct kvm *kvm,
+					    struct kvm_memory_slot *slot)
+{
+	if (kvm_arch_accesses_private_mem(kvm) && slot->id < KVM_USER_MEM_SLOTS)
+		slot->attributes_of = kvm;
+}
+
 void kvm_gmem_init(struct module *module);
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
 int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
@@ -20,6 +31,11 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot);
 struct guest_memfd_binding *
 kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm);
 #else
+static inline void kvm_slot_init_attributes(struct kvm *kvm,
+					    struct kvm_memory_slot *slot)
+{
+}
+
 static inline void kvm_gmem_init(struct module *module)
 {
 }

@@ -15,8 +15,9 @@
  *
  * Changes are made under slots_lock, between the begin and the end of an
  * invalidation of the range.  The tree has a lock of its own, the innermost of
- * all, so that a look-up is possible everywhere, under mmu_lock, too.  A look-up
- * always finds the attributes from before a change or those from after it.
+ * all but those that are taken in interrupts, so that a look-up is possible
+ * nearly everywhere, under mmu_lock, too; where it is not, it can be tried.  A
+ * look-up always finds the attributes from before a change or those from after.
  *
  * A page fault takes its snapshot of mmu_invalidate_seq before it looks
  * attributes up, and so learns under mmu_lock whether what it saw still holds:
@@ -30,6 +31,26 @@
  *						mmu_lock: in progress, retry
  *	mmu_lock: end, sequence + 1
  *						mmu_lock: sequence moved, retry
+ *
+ * KVM's own accesses to the memory of a VM for which
+ * kvm_arch_accesses_private_mem() look attributes up, too, and then access one
+ * side or the other.  As with the guest's accesses on real hardware, one that
+ * races with a change can be to either side; one that begins when the ioctl has
+ * returned is to the new side:
+ *
+ *	CPU 0: KVM_SET_MEMORY_ATTRIBUTES	CPU 1: KVM for a vCPU
+ *
+ *						look up: shared
+ *	begin, store: private, end
+ *	return
+ *						access the shared side
+ *
+ * Nobody waits for CPU 1: its access may itself be waiting for userspace to
+ * provide a page, and that thread of the VMM may be the one on CPU 0; also, a
+ * grace period of kvm->srcu for each of many small ranges takes very long.
+ * Addresses that KVM keeps beyond an access are another matter.  Caches of pfns
+ * follow the rule for changes of a file, see mmu_notifier_retry_cache(), and
+ * are not used for the old side once the ioctl has returned.
  *
  * Mapping levels are derived from the range around a gfn when a fault is
  * handled.  A huge mapping that reaches across an edge of a range that is being
@@ -147,6 +168,13 @@ u64 kvm_get_memory_attributes_run(struct kvm *kvm, gfn_t gfn, gfn_t *first,
 	return attributes;
 }
 
+static u64 kvm_attr_lookup(struct kvm_mem_attributes *attrs, gfn_t gfn)
+{
+	struct kvm_attr_range *r = kvm_attr_find(attrs, gfn);
+
+	return r && r->first <= gfn ? r->attributes : 0;
+}
+
 /**
  * kvm_get_memory_attributes - look up the attributes of a gfn
  * @kvm:	the VM
@@ -158,17 +186,35 @@ u64 kvm_get_memory_attributes_run(struct kvm *kvm, gfn_t gfn, gfn_t *first,
 u64 kvm_get_memory_attributes(struct kvm *kvm, gfn_t gfn)
 {
 	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
-	struct kvm_attr_range *r;
-	u64 attributes = 0;
+	u64 attributes;
 
 	read_lock(&attrs->lock);
-	r = kvm_attr_find(attrs, gfn);
-	if (r && r->first <= gfn)
-		attributes = r->attributes;
+	attributes = kvm_attr_lookup(attrs, gfn);
 	read_unlock(&attrs->lock);
 	return attributes;
 }
 EXPORT_SYMBOL_GPL(kvm_get_memory_attributes);
+
+/**
+ * kvm_try_get_memory_attributes - look up the attributes of a gfn, or do not
+ * @kvm:	the VM
+ * @gfn:	the gfn
+ * @attributes:	out: KVM_MEMORY_ATTRIBUTE_* bits
+ *
+ * Context: Any but NMI, even inside the scheduler or in an interrupt.
+ * Return: false if somebody is changing attributes just now
+ */
+bool kvm_try_get_memory_attributes(struct kvm *kvm, gfn_t gfn, u64 *attributes)
+{
+	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
+
+	if (!read_trylock(&attrs->lock))
+		return false;
+
+	*attributes = kvm_attr_lookup(attrs, gfn);
+	read_unlock(&attrs->lock);
+	return true;
+}
 
 /* Whether all gfns in [start, end) have just these attributes. */
 static bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start,
@@ -305,6 +351,7 @@ static void kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
 	gfn_t edge_start = start, edge_end = end;
 
 	kvm_arch_memory_attributes_edges(kvm, &edge_start, &edge_end);
+	kvm_gmem_invalidate_caches_begin(kvm, start, end);
 
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm);
@@ -318,6 +365,8 @@ static void kvm_memory_attributes_end(struct kvm *kvm)
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_end(kvm);
 	KVM_MMU_UNLOCK(kvm);
+
+	kvm_gmem_invalidate_caches_end(kvm);
 }
 
 static int kvm_set_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,

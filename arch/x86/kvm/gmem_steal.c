@@ -5,6 +5,9 @@
  * Elsewhere in KVM steal time is updated through the user address of the
  * guest's page, which memory in a file has none of.  The page is looked up
  * for each access instead; see virt/kvm/gmem_access.c.
+ *
+ * Where attributes say on which side the page is, that can change from one
+ * update to the next.
  */
 
 #include <linux/kvm_host.h>
@@ -21,14 +24,13 @@ struct gmem_steal {
 	int offset;
 };
 
-static bool gmem_steal_find(struct kvm_vcpu *vcpu, struct gmem_steal *steal)
+static void gmem_steal_find(struct kvm_vcpu *vcpu, struct gmem_steal *steal)
 {
 	gpa_t gpa = vcpu->arch.st.msr_val & KVM_STEAL_VALID_BITS;
 
 	steal->gfn = gpa_to_gfn(gpa);
 	steal->offset = offset_in_page(gpa);
 	steal->slot = gfn_to_memslot(vcpu->kvm, steal->gfn);
-	return kvm_gfn_in_gmem(steal->slot, steal->gfn);
 }
 
 /* Where the fields are that KVM accesses. */
@@ -85,7 +87,8 @@ bool kvm_gmem_record_steal_time(struct kvm_vcpu *vcpu)
 	u32 version;
 	u64 time;
 
-	if (!gmem_steal_find(vcpu, &steal))
+	gmem_steal_find(vcpu, &steal);
+	if (!kvm_gfn_in_gmem(steal.slot, steal.gfn))
 		return false;
 	if (!gmem_steal_clear_preempted(vcpu, &steal))
 		return true;
@@ -129,13 +132,16 @@ bool kvm_gmem_steal_time_set_preempted(struct kvm_vcpu *vcpu)
 {
 	static const u8 preempted = KVM_VCPU_PREEMPTED;
 	struct gmem_steal steal;
+	int r;
 
-	if (!gmem_steal_find(vcpu, &steal))
+	gmem_steal_find(vcpu, &steal);
+	if (!kvm_slot_may_use_gmem(steal.slot))
 		return false;
 
-	if (!kvm_gmem_write_nowait(steal.slot, steal.gfn, &preempted,
-				   steal.offset + STEAL_PREEMPTED,
-				   sizeof(preempted)))
+	r = kvm_gmem_write_nowait(steal.slot, steal.gfn, &preempted,
+				  steal.offset + STEAL_PREEMPTED,
+				  sizeof(preempted));
+	if (!r)
 		vcpu->arch.st.preempted = KVM_VCPU_PREEMPTED;
-	return true;
+	return r != -ENXIO;
 }

@@ -14,18 +14,12 @@
  * Each test is run with the TDP MMU and with the older direct MMU.  Where KVM
  * has no two-dimensional paging, both are shadow paging.
  */
-#define _GNU_SOURCE /* for sched_setaffinity(2) */
 #include <asm/kvm_para.h>
-#include <linux/kvm_para.h>
 #include <asm/pvclock-abi.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <time.h>
 
-#include "apic.h"
-#include "guest_memfd_guest.h"
-#include "processor.h"
+#include "guest_memfd_emul.h"
 
 #ifndef GUEST_MEMFD_FLAG_MMAP
 #define GUEST_MEMFD_FLAG_MMAP		BIT_ULL(0)
@@ -33,20 +27,7 @@
 #endif
 #define SHARED_FILE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
-#define DATA_PAGES	64
-#define DATA_SIZE	GMEM_PAGES(DATA_PAGES)
-#define DATA_PAGE(n)	(GMEM_DATA_GPA + GMEM_PAGES(n))
-/* Pages of the data slot that some tests use for page tables. */
-#define PD_PAGE		40
-#define PT_PAGE		41
-/* Where these page tables map the data slot's pages, one at a time. */
-#define ALIAS_GVA	BIT_ULL(34)
-#define MMIO_GPA	0xd0000000ULL
-#define PIO_PORT	0x1234
-
-#define TDP_MMU		"/sys/module/kvm/parameters/tdp_mmu"
-#define FORCED_EMULATION "/sys/module/kvm/parameters/force_emulation_prefix"
-#define KVM_FEP		"ud2; .byte 'k', 'v', 'm';"
+#define TDP_MMU		"tdp_mmu"
 
 struct only {
 	struct kvm_vm *vm;
@@ -57,30 +38,8 @@ struct only {
 	u8 *data;
 };
 
-/* Settings of KVM, put back by the main process. */
-static char saved_tdp_mmu[8], saved_fep[8];
-
-static void param_read(const char *path, char *val, size_t size)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t n;
-
-	TEST_ASSERT(fd >= 0, "open %s, errno %d", path, errno);
-	n = read(fd, val, size - 1);
-	TEST_ASSERT(n > 0, "read %s, errno %d", path, errno);
-	val[n] = '\0';
-	close(fd);
-}
-
-static void param_write(const char *path, const char *val)
-{
-	int fd = open(path, O_WRONLY);
-
-	TEST_ASSERT(fd >= 0, "open %s, errno %d", path, errno);
-	TEST_ASSERT(write(fd, val, strlen(val)) == (ssize_t)strlen(val),
-		    "write %s to %s, errno %d", val, path, errno);
-	close(fd);
-}
+/* Put back by the main process. */
+static char saved_tdp_mmu[8];
 
 static void *file_map(int fd, void *where, u64 size)
 {
@@ -130,8 +89,7 @@ static void only_start(struct only *o, u32 nr_vcpus)
 				       guest_cmd_loop, o->vcpus);
 	o->vcpu = o->vcpus[0];
 	virt_map(o->vm, GMEM_DATA_GPA, GMEM_DATA_GPA, DATA_PAGES);
-	virt_map(o->vm, MMIO_GPA, MMIO_GPA, 1);
-	virt_map(o->vm, ALIAS_GVA, GMEM_DATA_GPA, 1);
+	emul_map(o->vm);
 	vm_init_descriptor_tables(o->vm);
 	for (i = 0; i < nr_vcpus; i++) {
 		vcpu_init_descriptor_tables(o->vcpus[i]);
@@ -162,25 +120,18 @@ static void *data_hva(struct only *o, u64 gpa)
 	return o->data + (gpa - GMEM_DATA_GPA);
 }
 
-/* Have the guest call one of its functions, which exits for nothing else. */
-static u64 guest_call(struct kvm_vcpu *vcpu, u64 (*fn)(void))
-{
-	guest_do(vcpu, GUEST_OP_CALL, (u64)fn, 0, 0);
-	return guest_cmd_of(vcpu)->value;
-}
-
 /* Each test is run with either MMU. */
 #define TDP_MMU_TEST(fn)				\
 static void fn##_tdp_mmu(void)				\
 {							\
-	param_write(TDP_MMU, "Y");			\
+	kvm_param_write(TDP_MMU, "Y");			\
 	fn();						\
 }
 
 #define DIRECT_MMU_TEST(fn)				\
 static void fn##_direct_mmu(void)			\
 {							\
-	param_write(TDP_MMU, "N");			\
+	kvm_param_write(TDP_MMU, "N");			\
 	fn();						\
 }
 
@@ -346,33 +297,6 @@ static void test_punched_page_is_new_for_all(void)
 TDP_MMU_TEST(test_punched_page_is_new_for_all)
 DIRECT_MMU_TEST(test_punched_page_is_new_for_all)
 
-#define COUNTER_GPA	DATA_PAGE(5)
-
-static u64 guest_stop;
-
-static u64 guest_count(void)
-{
-	u64 n = 0;
-
-	while (!READ_ONCE(guest_stop))
-		WRITE_ONCE(*(u64 *)COUNTER_GPA, ++n);
-	return n;
-}
-
-static void *count_thread(void *vcpu)
-{
-	guest_cmd_finish(vcpu);
-	return NULL;
-}
-
-static u64 now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
-
 /* Wait for the guest's next write to reach the file's present page. */
 static void wait_for_count(struct only *o, u64 above)
 {
@@ -392,7 +316,7 @@ static void test_punch_under_running_vcpu(void)
 
 	only_start(&o, 1);
 	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_count, 0, 0);
-	pthread_create(&thread, NULL, count_thread, o.vcpu);
+	pthread_create(&thread, NULL, finish_thread, o.vcpu);
 	for (i = 0; i < 100; i++) {
 		wait_for_count(&o, count);
 		count = READ_ONCE(*(u64 *)data_hva(&o, COUNTER_GPA));
@@ -400,8 +324,7 @@ static void test_punch_under_running_vcpu(void)
 				GMEM_PAGE_SIZE);
 	}
 	wait_for_count(&o, count);
-	guest_stop = 1;
-	sync_global_to_guest(o.vm, guest_stop);
+	guest_count_stop(o.vm);
 	pthread_join(thread, NULL);
 	only_end(&o);
 }
@@ -438,27 +361,6 @@ static void alias_setup(struct only *o)
 
 	move_table(o, pdpe, DATA_PAGE(PD_PAGE));
 	move_table(o, entry_of(o, *pdpe, ALIAS_GVA, 2), DATA_PAGE(PT_PAGE));
-}
-
-#define guest_pde	((u64 *)DATA_PAGE(PD_PAGE))
-#define guest_pte	((u64 *)DATA_PAGE(PT_PAGE))
-#define guest_alias	((u64 *)ALIAS_GVA)
-
-static void guest_invlpg(u64 gva)
-{
-	asm volatile("invlpg (%0)" : : "r"(gva) : "memory");
-}
-
-/* Returns an exception vector or 0. */
-static u8 guest_read_safe(u64 *p, u64 *val)
-{
-	u8 vector;
-
-	asm volatile(KVM_ASM_SAFE("mov (%[p]), %[v]")
-		     : KVM_ASM_SAFE_OUTPUTS(vector), [v] "=&a"(*val)
-		     : [p] "c"(p)
-		     : KVM_ASM_SAFE_CLOBBERS, "memory");
-	return vector;
 }
 
 static u64 guest_alias_vector(void)
@@ -607,171 +509,38 @@ DIRECT_MMU_TEST(test_accessed_and_dirty_bits_are_set)
 
 /* What KVM emulates. */
 
-#define STRING_LEN	48
-/* Across a page boundary. */
-#define STRING_GPA	(DATA_PAGE(9) - STRING_LEN / 2)
-
-static u64 guest_string_io(void)
-{
-	u64 si, di, cx;
-
-	si = MMIO_GPA;
-	di = STRING_GPA;
-	cx = STRING_LEN;
-	asm volatile("rep movsb" : "+S"(si), "+D"(di), "+c"(cx) : : "memory");
-
-	si = STRING_GPA;
-	di = MMIO_GPA;
-	cx = STRING_LEN / 4;
-	asm volatile("rep movsl" : "+S"(si), "+D"(di), "+c"(cx) : : "memory");
-
-	si = STRING_GPA;
-	cx = STRING_LEN;
-	asm volatile("rep outsb" : "+S"(si), "+c"(cx) : "d"(PIO_PORT) : "memory");
-
-	di = STRING_GPA;
-	cx = STRING_LEN;
-	asm volatile("rep insb" : "+D"(di), "+c"(cx) : "d"(PIO_PORT) : "memory");
-	return 0;
-}
-
-struct device {
-	u8 next;	/* what is read from it: counts up */
-	u8 seen[2 * STRING_LEN];
-	u32 nr_seen;
-};
-
-static void device_access(struct device *d, bool write, u8 *data, u32 len)
-{
-	u32 i;
-
-	for (i = 0; i < len; i++) {
-		if (!write) {
-			data[i] = d->next++;
-			continue;
-		}
-		TEST_ASSERT(d->nr_seen < sizeof(d->seen), "written too much");
-		d->seen[d->nr_seen++] = data[i];
-	}
-}
-
-/* Returns false when the exit is not the device's. */
-static bool device_exit(struct device *d, struct kvm_run *run)
-{
-	if (run->exit_reason == KVM_EXIT_MMIO) {
-		device_access(d, run->mmio.is_write, run->mmio.data,
-			      run->mmio.len);
-		return true;
-	}
-	if (run->exit_reason == KVM_EXIT_IO && run->io.port == PIO_PORT) {
-		device_access(d, run->io.direction == KVM_EXIT_IO_OUT,
-			      (u8 *)run + run->io.data_offset,
-			      run->io.size * run->io.count);
-		return true;
-	}
-	return false;
-}
-
 static void test_string_instructions_of_devices(void)
 {
-	struct device d = { .next = 1 };
 	struct only o;
-	u8 *mem;
-	u32 i;
 
 	only_start(&o, 1);
-	mem = data_hva(&o, STRING_GPA);
-	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_string_io, 0, 0);
-	do {
-		TEST_ASSERT(!guest_cmd_run(o.vcpu), "KVM_RUN, errno %d", errno);
-	} while (device_exit(&d, o.vcpu->run));
-	guest_cmd_complete(o.vcpu);
-
-	TEST_ASSERT(d.nr_seen == 2 * STRING_LEN, "%u bytes written", d.nr_seen);
-	for (i = 0; i < STRING_LEN; i++) {
-		TEST_ASSERT(d.seen[i] == i + 1, "movs: byte %u is %u", i,
-			    d.seen[i]);
-		TEST_ASSERT(d.seen[STRING_LEN + i] == i + 1,
-			    "outs: byte %u is %u", i, d.seen[STRING_LEN + i]);
-		TEST_ASSERT(mem[i] == STRING_LEN + i + 1, "ins: byte %u is %u",
-			    i, mem[i]);
-	}
+	emul_run_string_io(o.vcpu);
+	TEST_ASSERT(guest_string_is_right(data_hva(&o, STRING_GPA)),
+		    "the host reads something else");
 	only_end(&o);
 }
 
 TDP_MMU_TEST(test_string_instructions_of_devices)
 DIRECT_MMU_TEST(test_string_instructions_of_devices)
 
-#define FEP_CMPXCHG(size, reg, p, old, new) ({				\
-	u64 __old = (old);						\
-	u8 __done;							\
-									\
-	asm volatile(KVM_FEP "lock; cmpxchg" size " %" reg "3, %1\n\t"	\
-		     "setz %0"						\
-		     : "=q"(__done), "+m"(*(p)), "+a"(__old)		\
-		     : "r"((u64)(new)) : "memory", "cc");		\
-	__done;								\
-})
-
-static u64 guest_forced_emulation(void)
-{
-	u64 *p = (u64 *)DATA_PAGE(11);
-	u64 *edge = (u64 *)(DATA_PAGE(12) - 4);
-	u64 val;
-
-	*p = 0x1122334455667788;
-	GUEST_ASSERT(!FEP_CMPXCHG("q", "q", p, 1, 2));
-	GUEST_ASSERT_1(*p == 0x1122334455667788, *p);
-	GUEST_ASSERT(FEP_CMPXCHG("q", "q", p, 0x1122334455667788, 0x8877665544332211));
-	GUEST_ASSERT_1(*p == 0x8877665544332211, *p);
-	GUEST_ASSERT(FEP_CMPXCHG("l", "k", p, 0x44332211, 0x12345678));
-	GUEST_ASSERT_1(*p == 0x8877665512345678, *p);
-	GUEST_ASSERT(FEP_CMPXCHG("w", "w", p, 0x5678, 0xabcd));
-	GUEST_ASSERT_1(*p == 0x887766551234abcd, *p);
-	GUEST_ASSERT(FEP_CMPXCHG("b", "b", p, 0xcd, 0xef));
-	GUEST_ASSERT_1(*p == 0x887766551234abef, *p);
-
-	/* Plain loads and stores, inside a page and across two. */
-	asm volatile(KVM_FEP "mov %1, %0" : "=r"(val) : "m"(*p) : "memory");
-	GUEST_ASSERT_1(val == 0x887766551234abef, val);
-	asm volatile(KVM_FEP "mov %1, %0" : "=m"(*edge) : "r"(val) : "memory");
-	GUEST_ASSERT_1(*edge == val, *edge);
-	asm volatile(KVM_FEP "xchgq %0, %1" : "+r"(val), "+m"(*p) : : "memory");
-	GUEST_ASSERT_1(val == 0x887766551234abef, val);
-	return 0;
-}
-
 static void test_forced_emulation(void)
 {
 	struct only o;
 
-	param_write(FORCED_EMULATION, "1");
+	emul_force();
 	only_start(&o, 1);
 	/* Half of it in a hole, which the emulated store must fill. */
 	guest_call(o.vcpu, guest_forced_emulation);
-	TEST_ASSERT(*(u64 *)data_hva(&o, DATA_PAGE(11)) == 0x887766551234abef,
-		    "the host sees 0x%lx",
-		    *(u64 *)data_hva(&o, DATA_PAGE(11)));
+	TEST_ASSERT(*(u64 *)data_hva(&o, FORCED_GPA) == FORCED_RESULT,
+		    "the host sees 0x%lx", *(u64 *)data_hva(&o, FORCED_GPA));
 	only_end(&o);
-	param_write(FORCED_EMULATION, saved_fep);
+	emul_restore();
 }
 
 TDP_MMU_TEST(test_forced_emulation)
 DIRECT_MMU_TEST(test_forced_emulation)
 
 /* Pages that KVM shares with the guest. */
-
-#define CLOCK_GPA	DATA_PAGE(20)
-#define WALL_GPA	(DATA_PAGE(21) - 16)
-#define STEAL_GPA	DATA_PAGE(22)
-#define EOI_GPA		DATA_PAGE(23)
-
-static u64 guest_clock_on(void)
-{
-	wrmsr(MSR_KVM_SYSTEM_TIME_NEW, CLOCK_GPA | KVM_MSR_ENABLED);
-	wrmsr(MSR_KVM_WALL_CLOCK_NEW, WALL_GPA);
-	return 0;
-}
 
 static void check_clock(struct only *o, const char *when)
 {
@@ -823,45 +592,13 @@ static void test_clock_is_in_the_file(void)
 TDP_MMU_TEST(test_clock_is_in_the_file)
 DIRECT_MMU_TEST(test_clock_is_in_the_file)
 
-static u64 guest_steal_on(void)
-{
-	wrmsr(MSR_KVM_STEAL_TIME, STEAL_GPA | KVM_MSR_ENABLED);
-	return 0;
-}
-
-static void pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set),
-		    "sched_setaffinity(), errno %d", errno);
-}
-
-static u32 compete;
-
-static void *compete_thread(void *unused)
-{
-	pin_to_cpu(0);
-	while (READ_ONCE(compete))
-		;
-	return NULL;
-}
-
-static void *count_on_cpu0_thread(void *vcpu)
-{
-	pin_to_cpu(0);
-	guest_cmd_finish(vcpu);
-	return NULL;
-}
-
 /* A vCPU that must share its CPU is preempted, and the guest can see that. */
 static void test_steal_time_is_in_the_file(void)
 {
 	struct kvm_steal_time *st;
 	pthread_t vcpu, other;
 	u64 until, writes;
+	u32 compete = 1;
 	struct only o;
 
 	only_start(&o, 1);
@@ -871,11 +608,10 @@ static void test_steal_time_is_in_the_file(void)
 	TEST_ASSERT(st->version && !(st->version & 1), "version %u",
 		    st->version);
 
-	compete = 1;
 	pin_to_cpu(1);
 	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_count, 0, 0);
-	pthread_create(&other, NULL, compete_thread, NULL);
-	pthread_create(&vcpu, NULL, count_on_cpu0_thread, o.vcpu);
+	pthread_create(&other, NULL, compete_thread, &compete);
+	pthread_create(&vcpu, NULL, finish_on_cpu0_thread, o.vcpu);
 	until = now_ms() + 60000;
 	while (!(READ_ONCE(st->preempted) & KVM_VCPU_PREEMPTED))
 		TEST_ASSERT(now_ms() < until, "never marked as preempted");
@@ -888,10 +624,9 @@ static void test_steal_time_is_in_the_file(void)
 	while (!READ_ONCE(st->version))
 		TEST_ASSERT(now_ms() < until, "no update since %lu", writes);
 
-	guest_stop = 1;
-	sync_global_to_guest(o.vm, guest_stop);
+	guest_count_stop(o.vm);
 	pthread_join(vcpu, NULL);
-	compete = 0;
+	WRITE_ONCE(compete, 0);
 	pthread_join(other, NULL);
 	only_end(&o);
 }
@@ -899,68 +634,12 @@ static void test_steal_time_is_in_the_file(void)
 TDP_MMU_TEST(test_steal_time_is_in_the_file)
 DIRECT_MMU_TEST(test_steal_time_is_in_the_file)
 
-#define IRQ_VECTOR	0x50
-
-static u64 guest_irqs, guest_pv_eois;
-
-/*
- * One instruction tests and clears the flag: KVM takes it back at each exit,
- * of which there can be one between two instructions.
- */
-static bool guest_eoi_is_not_needed(void)
-{
-	u8 flag;
-
-	asm volatile("btrl $0, %0; setc %1"
-		     : "+m"(*(u32 *)EOI_GPA), "=q"(flag) : : "memory", "cc");
-	return flag;
-}
-
-static void guest_irq(struct ex_regs *regs)
-{
-	guest_irqs++;
-	if (guest_eoi_is_not_needed())
-		guest_pv_eois++;
-	else
-		x2apic_write_reg(APIC_EOI, 0);
-}
-
-#define NR_IRQS		16
-
-static void guest_wait_for_irq(u64 nr)
-{
-	u64 i;
-
-	asm volatile("sti" : : : "memory");
-	for (i = 0; i < 10000000 && READ_ONCE(guest_irqs) < nr; i++)
-		cpu_relax();
-	asm volatile("cli" : : : "memory");
-}
-
-static u64 guest_pv_eoi(void)
-{
-	u64 i;
-
-	x2apic_enable();
-	wrmsr(MSR_KVM_PV_EOI_EN, EOI_GPA | KVM_MSR_ENABLED);
-	for (i = 1; i <= NR_IRQS; i++) {
-		x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | APIC_INT_ASSERT |
-				 APIC_DM_FIXED | IRQ_VECTOR);
-		guest_wait_for_irq(i);
-	}
-	return guest_irqs << 32 | guest_pv_eois;
-}
-
 static void test_pv_eoi_is_in_the_file(void)
 {
 	struct only o;
-	u64 nr;
 
 	only_start(&o, 1);
-	vm_install_exception_handler(o.vm, IRQ_VECTOR, guest_irq);
-	nr = guest_call(o.vcpu, guest_pv_eoi);
-	TEST_ASSERT(nr >> 32 == NR_IRQS, "%lu interrupts", nr >> 32);
-	TEST_ASSERT((u32)nr, "KVM never set the flag");
+	emul_run_pv_eoi(o.vcpu);
 	only_end(&o);
 }
 
@@ -1038,7 +717,7 @@ static void test_file_of_vm_with_private_memory_is_private(void)
 	struct kvm_vm *vm;
 	int fd;
 
-	param_write(TDP_MMU, saved_tdp_mmu);
+	kvm_param_write(TDP_MMU, saved_tdp_mmu);
 	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM)))
 		gmem_skip("no VMs with private memory");
 
@@ -1105,10 +784,10 @@ int main(void)
 {
 	int ret;
 
-	param_read(TDP_MMU, saved_tdp_mmu, sizeof(saved_tdp_mmu));
-	param_read(FORCED_EMULATION, saved_fep, sizeof(saved_fep));
+	kvm_param_read(TDP_MMU, saved_tdp_mmu, sizeof(saved_tdp_mmu));
+	emul_save();
 	ret = gmem_run_tests(tests, ARRAY_SIZE(tests));
-	param_write(TDP_MMU, saved_tdp_mmu);
-	param_write(FORCED_EMULATION, saved_fep);
+	kvm_param_write(TDP_MMU, saved_tdp_mmu);
+	emul_restore();
 	return ret;
 }

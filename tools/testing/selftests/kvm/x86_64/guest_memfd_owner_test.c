@@ -7,6 +7,8 @@
  * the test that ran, and it counts: each page and each change of state must be
  * one call, no more and no less.
  */
+#include <asm/kvm_para.h>
+#include <linux/kvm_para.h>
 #include <limits.h>
 
 #include "guest_memfd_guest.h"
@@ -470,6 +472,50 @@ static void test_every_third_attempt_fails(void)
 	expect("end", 0, NR_PAGES, NR_PAGES);
 }
 
+/* KVM's own accesses: it writes a wall clock for the guest. */
+
+static u64 guest_wall_clock(void)
+{
+	wrmsr(MSR_KVM_WALL_CLOCK_NEW, GMEM_DATA_GPA);
+	return 0;
+}
+
+static void test_own_access_makes_private_once(void)
+{
+	struct guest_fixture f;
+
+	start(&f);
+	guest_do(f.vcpu, GUEST_OP_CALL, (u64)guest_wall_clock, 0, 0);
+	expect("write", 1, 0, 0);
+	TEST_ASSERT(guest_read(f.vcpu, GMEM_DATA_GPA), "nothing written");
+	expect("the guest's access", 0, 0, 0);
+
+	gmem_slot_punch_hole(&f.slot, GMEM_DATA_GPA, GMEM_PAGE_SIZE);
+	expect("hole", 0, 1, 1);
+	gmem_slot_allocate(&f.slot, GMEM_DATA_GPA, GMEM_PAGE_SIZE);
+	guest_do(f.vcpu, GUEST_OP_CALL, (u64)guest_wall_clock, 0, 0);
+	guest_do(f.vcpu, GUEST_OP_CALL, (u64)guest_wall_clock, 0, 0);
+	expect("two writes to an allocated page", 1, 0, 0);
+	guest_end(&f);
+	expect("end", 0, 1, 1);
+}
+
+static void test_failure_reaches_own_access(void)
+{
+	struct guest_fixture f;
+
+	start(&f);
+	fail_start(1);
+	guest_do(f.vcpu, GUEST_OP_CALL, (u64)guest_wall_clock, 0, 0);
+	fail_end();
+	TEST_ASSERT(expect_failed(), "nothing has failed");
+	expect("failure", 0, 0, 0);
+	TEST_ASSERT(!guest_read(f.vcpu, GMEM_DATA_GPA), "written nevertheless");
+	expect("the guest's access", 1, 0, 0);
+	guest_end(&f);
+	expect("end", 0, 1, 1);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_fault_makes_private_once),
 	GMEM_TEST(test_allocation_makes_nothing_private),
@@ -487,6 +533,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_failure_reaches_vcpu_and_changes_nothing),
 	GMEM_TEST(test_failed_page_stays_unmapped_in_new_slot),
 	GMEM_TEST(test_every_third_attempt_fails),
+	GMEM_TEST(test_own_access_makes_private_once),
+	GMEM_TEST(test_failure_reaches_own_access),
 };
 
 int main(void)
