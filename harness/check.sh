@@ -7,7 +7,7 @@
 #          can fail ("canary"). New files must be clean; touched files must not
 #          have more findings of any kind than the base has.
 # Inputs:  the series; ONLY="tree style" to run some of: tree style docs compile
-#          scripts.
+#          qemu scripts.
 # Outputs: build/export, build/check/, build/logs/check-*.log; exit status.
 
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,8 @@
 . "$(dirname "$0")/check-tree.sh"
 . "$(dirname "$0")/check-style.sh"
 . "$(dirname "$0")/check-compile.sh"
+. "$(dirname "$0")/qemu-source.sh"
+. "$(dirname "$0")/check-qemu.sh"
 
 need git perl python3-ply python3-git sparse shellcheck ccache gcc make flex \
 	bison bc libelf-dev libssl-dev
@@ -71,6 +73,15 @@ if wanted compile; then
 	check 'W=1 and sparse: new files' compile_new
 	check 'W=1 and sparse: touched files against base' compile_touched
 	canary 'code that sparse and W=1 dislike' 'noderef' compile_canary
+fi
+if wanted qemu; then
+	"$TOP/harness/qemu.sh" source
+	check 'qemu: patches apply without fuzz or offset' qemu_applies
+	canary 'a shifted QEMU' 'offset|does not apply' qemu_applies '1s/^/\n/'
+	check 'qemu: patches are what refresh would write' qemu_round_trip
+	check 'qemu: no whitespace errors' qemu_whitespace
+	check 'qemu: checkpatch' qemu_checkpatch
+	canary 'bad style in QEMU' 'trailing whitespace' qemu_checkpatch_canary
 fi
 if wanted scripts; then
 	check 'shellcheck: harness and .ci/run' shellcheck_all
