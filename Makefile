@@ -23,17 +23,25 @@ assemble: deps	## base + series in build/linux
 kernel: assemble ## build/bzImage (CONFIG=debug: build/debug/bzImage)
 	@$H/build.sh $(CONFIG)
 
-run: assemble	## boot the kernel and run the sample VMM in it
+run: assemble	## boot the kernel, and in it guests in QEMU, one of them private
+	@$H/build.sh default
+	@$H/qemu.sh
+	@$H/initramfs.sh qemu
+	@$H/run.sh qemu/gmem-run -c 2 -v ordinary gmem private
+
+run-sample: assemble ## boot the kernel and run the small sample VMM in it
 	@$H/build.sh default
 	@$H/selftests.sh sample
 	@$H/initramfs.sh sample
-	@$H/run.sh
+	@$H/run.sh sample/guest_memfd_vmm
 
 test: assemble	## build everything, boot the kernels, run all tests, judge
 	@$H/base.sh peer
 	@$H/build.sh default
 	@$H/build.sh debug
 	@$H/selftests.sh ours sample peer
+	@$H/qemu.sh
+	@$H/qemu-debian.sh
 	@$H/initramfs.sh
 	@$H/test.sh canary default debug shadow
 
@@ -41,6 +49,12 @@ boot: kernel	## a shell in the booted kernel, with all tests in it
 	@$H/selftests.sh ours sample
 	@$H/initramfs.sh
 	@$H/boot.sh $(CONFIG)
+
+boot-guest: assemble ## a shell in a private guest in QEMU on the booted kernel
+	@$H/build.sh default
+	@$H/qemu.sh
+	@$H/initramfs.sh qemu
+	@$H/boot-guest.sh -c 2
 
 compare: assemble ## the base's own KVM selftests on the base and on ours
 	@$H/compare.sh
@@ -54,8 +68,14 @@ check-all: assemble ## check, every mail by itself, test and compare
 export: assemble ## the series as mails in build/export
 	@$H/export.sh
 
+export-qemu:	## the QEMU patches as mails in build/export-qemu
+	@$H/qemu-export.sh
+
 refresh: deps	## edits in build/linux into patches/ and the new files
 	@$H/refresh.sh
+
+refresh-qemu:	## edits in build/qemu-src into qemu/patches/
+	@$H/qemu-refresh.sh
 
 bump:		## to the newest base package
 	@$H/bump.sh
@@ -63,5 +83,6 @@ bump:		## to the newest base package
 clean:		## remove build/, downloads and compiler cache included
 	rm -rf build
 
-.PHONY: help deps assemble kernel run test boot compare check check-all export \
-	refresh bump clean
+.PHONY: help deps assemble kernel run run-sample test boot boot-guest compare \
+	check check-all export export-qemu refresh refresh-qemu \
+	bump clean

@@ -3,7 +3,7 @@
 #
 # initramfs.sh [SET...] - everything the test machine has besides the kernel.
 #
-# SET      tests to take along, see selftests.sh; ours, peer and sample.
+# SET      tests to take along, see selftests.sh; ours, peer, sample, qemu and debian.
 # Inputs:  static busybox, harness/vm/, build/tests/SET/ (what of it exists).
 # Outputs: build/initramfs.cpio, not compressed: unpacking costs time under
 #	   emulation, copying does not.  No root needed.
@@ -31,7 +31,7 @@ install -m 755 "$TOP/harness/vm/init" "$stage/init"
 install -m 755 "$TOP/harness/vm/run-list" "$stage/bin/run-list"
 echo 'root:x:0:0:root:/root:/bin/sh' >"$stage/etc/passwd"
 
-(( $# )) || set -- ours peer sample
+(( $# )) || set -- ours peer sample qemu debian
 for set in "${@/#/$BUILD/tests/}"; do
 	[ -d "$set" ] || continue
 	while IFS= read -r -d '' prog; do
@@ -39,6 +39,11 @@ for set in "${@/#/$BUILD/tests/}"; do
 		mkdir -p "${out%/*}"
 		strip -o "$out" "$prog" 2>/dev/null || cp "$prog" "$out"
 	done < <(find "$set" -type f -perm -u+x -print0)
+	# QEMU's firmware, and for its guest an initramfs and the tested kernel.
+	if [[ ${set##*/} == qemu ]]; then
+		cp "$set"/boot.rom "$set"/guest.cpio "$BUILD/bzImage" "$stage/tests/qemu/"
+	fi
+	[[ ! -d $set/share ]] || cp -r "$set/share" "$stage/tests/${set##*/}/"
 done
 
 (cd "$stage" && find . -mindepth 1 | sort |

@@ -16,7 +16,7 @@
 . "$(dirname "$0")/machine.sh"
 
 T=$TOP/harness/tests
-lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/last.list)
+lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/qemu.list "$T"/last.list)
 results=$BUILD/test/results
 
 # canary: turn the judge's verdicts round: each must be what the list says.
