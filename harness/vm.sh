@@ -57,7 +57,7 @@ vm_start() {
 		${VM_ARGS:+"${VM_ARGS[@]}"} \
 		-kernel "$kernel" -initrd "$dir/initrd" \
 		-serial "file:$dir/console.log" -serial "$serial1" \
-		-append "console=ttyS0 panic=-1 mitigations=off cma=64M numa_balancing=disable printk.devkmsg=on $*" \
+		-append "console=ttyS0 panic=-1 mitigations=off no_timer_check cma=64M numa_balancing=disable printk.devkmsg=on $*" \
 		2>"$dir/qemu.log" || rc=$?
 	grep -vE "TCG doesn't support requested feature|terminating on signal" \
 		"$dir/qemu.log" >&2 || true
