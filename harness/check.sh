@@ -48,6 +48,7 @@ if wanted tree; then
 	check 'base-commit names the base' base_commit
 	check 'mails apply without fuzz or offset' applies "$base"
 	canary 'a base shifted by a line' 'offset|does not apply' applies_skewed '1s/^/\n/'
+	# shellcheck disable=SC2016 # the dollar is sed's
 	canary 'a base with other context' 'does not apply' applies_skewed '6,$d'
 	check 'patches/ is what refresh would write' round_trip
 	check 'the built kernel is of this tree' built_tree
