@@ -56,18 +56,32 @@ qemu_meson() {
 	say "$dir/usr/lib/python3/dist-packages"
 }
 
+# qemu_download PACKAGE[=VERSION]: print the path of its .dsc; apt checks what it
+# gets against the signed lists of the suite.
+qemu_download() {
+	local file
+	file=$(qemu_apt source --print-uris "$1" 2>>"$LOGS/qemu-apt.log" |
+		awk '$2 ~ /\.dsc$/ { print $2 }')
+	[[ $file ]] && ( cd "$DL" && qemu_apt source --download-only "$1" ) \
+		>>"$LOGS/qemu-apt.log" 2>&1 </dev/null && say "$DL/$file"
+}
+
 # The .dsc names all other files by their checksums, and dpkg-source looks.
 qemu_import() {
 	local dsc=$DL/${QEMU_PACKAGE}_${QEMU_VERSION#*:}.dsc dir=$BUILD/qemu.import
 	mkdir -p "$DL"
 	if ! sha_ok "$dsc" "$QEMU_SHA256"; then
 		qemu_apt_setup
-		( cd "$DL" && qemu_apt source --download-only "$QEMU_PACKAGE=$QEMU_VERSION" ) \
-			>>"$LOGS/qemu-apt.log" 2>&1 </dev/null || {
-			tail -n 3 "$LOGS/qemu-apt.log"
-			die "cannot download $QEMU_PACKAGE $QEMU_VERSION; put its files into $DL"
-		}
-		sha_ok "$dsc" "$QEMU_SHA256" || die "$dsc has not sha256 $QEMU_SHA256"
+		if qemu_download "$QEMU_PACKAGE=$QEMU_VERSION"; then
+			sha_ok "$dsc" "$QEMU_SHA256" || die "$dsc has not sha256 $QEMU_SHA256"
+		else
+			# A point release of Debian replaces what it brings anew.
+			dsc=$(qemu_download "$QEMU_PACKAGE") || {
+				tail -n 3 "$LOGS/qemu-apt.log"
+				die "cannot download $QEMU_PACKAGE $QEMU_VERSION; put its files into $DL"
+			}
+			warn "$QEMU_PACKAGE $QEMU_VERSION is gone; taking ${dsc##*/}"
+		fi
 	fi
 	rm -rf "$dir"
 	dpkg-source --no-check -x "$dsc" "$dir"
@@ -82,14 +96,17 @@ qemu_import() {
 	mv "$dir" "$QEMU_SRC"
 }
 
-# qemu_base: build/qemu-src exists, and its base is what base.conf names.
+# qemu_base: build/qemu-src exists; its base is what base.conf names, or it is
+# said that it is not.
 qemu_base() {
 	need dpkg-dev git
 	if [[ ! -d $QEMU_SRC/.git ]]; then
 		step qemu-source qemu_import
+		grep -h '^warning:' "$LOGS/qemu-source.log" >&2 || true
 	fi
 	[[ $(git -C "$QEMU_SRC" rev-parse base) == "$QEMU_COMMIT" ]] ||
-		die "build/qemu-src is not $QEMU_PACKAGE $QEMU_VERSION as base.conf names it; rm -r build/qemu-src"
+		warn "build/qemu-src is not $QEMU_PACKAGE $QEMU_VERSION as base.conf names it"
+	QEMU_COMMIT=$(git -C "$QEMU_SRC" rev-parse base)
 }
 
 # qemu_assemble: check base + patches out, touching only what differs.
