@@ -78,3 +78,13 @@ copy_commit() (
 	export GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@localhost
 	git log -1 --format=%B "$1" | git commit-tree -p "$2" "$(git write-tree)"
 )
+
+# take_edits: set tip to root..head with fixup! commits and edits folded in.
+take_edits() {
+	if grep -qE '^(fixup|squash|amend)! ' < <("${linux[@]}" log --format=%s "$root..$head"); then
+		autosquash
+	fi
+	linux_edits >"$tmp/edits"
+	tip=$head
+	[[ ! -s $tmp/edits ]] || absorb_edits
+}

@@ -14,6 +14,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/source.sh"
+. "$(dirname "$0")/cover.sh"
 
 need git perl
 lock_build
@@ -62,37 +63,17 @@ rm -rf "$out.tmp"
 git -C "$LINUX" format-patch -q "${options[@]}" -o "$out" "$range"
 
 # The cover letter: our text in place of git's.
-cover=$(compgen -G "$out/*0000-cover-letter.patch")
 expand() {
 	sed "s|@BASE_PACKAGE@|$BASE_PACKAGE|g; s|@BASE_VERSION@|$BASE_VERSION|g
 		s|@BASE_SHA256@|$BASE_SHA256|g; s|@BASE_LOWEST@|$BASE_LOWEST|g
 		s|@PEER_PACKAGE@|$PEER_PACKAGE|g; s|@PEER_VERSION@|$PEER_VERSION|g" \
 		"$TOP/patches/cover.txt"
 }
-expand | awk -v cover="$cover" '
-	NR == 1 { subject = $0; next }
-	NR == 2 && /^$/ { next }
-	{ text = text $0 "\n" }
-	END {
-		while ((getline line < cover) > 0) {
-			i = index(line, "*** SUBJECT HERE ***")
-			if (i)
-				line = substr(line, 1, i - 1) subject
-			if (line == "*** BLURB HERE ***")
-				printf "%s", text
-			else
-				print line
-		}
-	}' >"$cover.new"
-mv "$cover.new" "$cover"
+expand | fill_cover "$out"
 
 # The neutral author cannot send mail; the submitter can.
 if [[ ${SIGNOFF:-} ]]; then
-	for mail in "$out"/*.patch; do
-		awk -v from="From: $SERIES_AUTHOR" -v to="From: $SIGNOFF" \
-			'!done && $0 == from { $0 = to; done = 1 } { print }' "$mail" >"$mail.new"
-		mv "$mail.new" "$mail"
-	done
+	name_submitter "$out"
 else
 	warn "no SIGNOFF=\"Name <address>\": the mails are for reading and git am, not for sending"
 fi

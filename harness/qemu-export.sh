@@ -10,6 +10,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/source.sh"
+. "$(dirname "$0")/cover.sh"
 
 "$TOP/harness/qemu.sh" source
 out=$BUILD/export-qemu
@@ -27,22 +28,7 @@ if [[ ${SIGNOFF:-} ]]; then
 fi
 rm -rf "$out"
 git -C "$BUILD/qemu-src" format-patch "${options[@]}" base..series
-cover=$(compgen -G "$out/*0000-cover-letter.patch")
 sed "s|@QEMU_PACKAGE@|$QEMU_PACKAGE|g; s|@QEMU_VERSION@|$QEMU_VERSION|g" "$TOP/qemu/patches/cover.txt" |
-	awk -v cover="$cover" '
-	NR == 1 { subject = $0; next }
-	NR == 2 && /^$/ { next }
-	{ text = text $0 "\n" }
-	END {
-		while ((getline line < cover) > 0) {
-			if ((i = index(line, "*** SUBJECT HERE ***")))
-				line = substr(line, 1, i - 1) subject
-			if (line == "*** BLURB HERE ***")
-				printf "%s", text
-			else
-				print line
-		}
-	}' >"$cover.new"
-mv "$cover.new" "$cover"
-[[ ! ${SIGNOFF:-} ]] || sed -i "0,/^From: /s|^From: $SERIES_AUTHOR\$|From: $SIGNOFF|" "$out"/*.patch
+	fill_cover "$out"
+[[ ! ${SIGNOFF:-} ]] || name_submitter "$out"
 say "$(find "$out" -name '*.patch' | wc -l) mails in build/export-qemu"

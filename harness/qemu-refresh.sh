@@ -28,12 +28,7 @@ head=$("${linux[@]}" rev-parse HEAD)
 "${linux[@]}" merge-base --is-ancestor "$root" "$head" ||
 	die "HEAD of build/qemu-src does not descend from the base"
 
-if "${linux[@]}" log --format=%s "$root..$head" | grep -qE '^(fixup|squash|amend)! '; then
-	autosquash
-fi
-linux_edits >"$tmp/edits"
-tip=$head
-[[ ! -s $tmp/edits ]] || absorb_edits
+take_edits
 
 qemu_write_series "$tmp/qemu"
 series_read "$tmp/qemu"

@@ -55,12 +55,7 @@ fi
 [[ ! $("${linux[@]}" rev-list --min-parents=2 "$root..$head") ]] ||
 	die "there are merges between base and HEAD of build/linux; rebase them away"
 
-if grep -qE '^(fixup|squash|amend)! ' < <("${linux[@]}" log --format=%s "$root..$head"); then
-	autosquash
-fi
-linux_edits >"$tmp/edits"
-tip=$head
-[[ ! -s $tmp/edits ]] || absorb_edits
+take_edits
 
 write_series "$tmp/new"
 series_read "$tmp/new"
