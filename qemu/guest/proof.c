@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
@@ -43,6 +44,8 @@ static void say(const char *format, ...)
 static void end(void)
 {
 	sync();
+	/* A triple fault does not wait for what the serial port has yet to send. */
+	tcdrain(STDOUT_FILENO);
 	reboot(RB_AUTOBOOT);
 }
 
