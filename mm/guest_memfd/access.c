@@ -42,12 +42,9 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	struct page *page;
 	int ret;
 
-	gmem_assert_locked(inode);
-
-	if (binding->inode != inode)
-		return -ESTALE;
-	if (index < binding->node.start || index > binding->node.last)
-		return -ENXIO;
+	ret = gmem_check_bound(binding, inode, index);
+	if (ret)
+		return ret;
 
 	folio = gmem_access_folio(inode, index, create);
 	if (IS_ERR(folio))

@@ -246,6 +246,28 @@ static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
 	return order;
 }
 
+/**
+ * gmem_check_bound - whether an index is, still, bound
+ * @binding:	The binding.
+ * @inode:	Inode of the file that was found in it without the lock.
+ * @index:	Page index.
+ *
+ * Context: Any; invalidate_lock held.
+ * Return: 0; -ESTALE if the binding is no longer the file's; -ENXIO if @index is
+ *	   outside of it.
+ */
+int gmem_check_bound(const struct guest_memfd_binding *binding,
+		     struct inode *inode, pgoff_t index)
+{
+	gmem_assert_locked(inode);
+
+	if (binding->inode != inode)
+		return -ESTALE;
+	if (index < binding->node.start || index > binding->node.last)
+		return -ENXIO;
+	return 0;
+}
+
 static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,
 				 struct guest_memfd_page *page)
@@ -253,12 +275,9 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	struct folio *folio;
 	int ret;
 
-	gmem_assert_locked(inode);
-
-	if (binding->inode != inode)
-		return -ESTALE;
-	if (index < binding->node.start || index > binding->node.last)
-		return -ENXIO;
+	ret = gmem_check_bound(binding, inode, index);
+	if (ret)
+		return ret;
 
 	folio = gmem_get_folio(inode, index);
 	if (IS_ERR(folio))

@@ -79,6 +79,8 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index);
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end);
 
 /* binding.c */
+int gmem_check_bound(const struct guest_memfd_binding *binding,
+		     struct inode *inode, pgoff_t index);
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end);

@@ -172,40 +172,31 @@ static void assert_contained(struct shared *s)
  * Who gets which signal
  */
 
-static void test_late_policy_means_a_signal_at_the_access(void)
+static void check_policy(unsigned long policy, int nr_signals)
 {
+	struct shared s;
 	int how;
 
 	for (how = 0; how < NR_POISON_HOW; how++) {
-		struct shared s;
-
 		if (how == POISON_REQUIRED)
 			continue;
 		shared_start(&s);
-		set_policy(PR_MCE_KILL_LATE);
+		set_policy(policy);
 		poison_pfn(s.pfns[LOST], how);
-		assert_signal(0, 0, NULL);
+		assert_signal(nr_signals, BUS_MCEERR_AO, lost_hva(&s));
 		assert_contained(&s);
 		shared_end(&s);
 	}
 }
 
+static void test_late_policy_means_a_signal_at_the_access(void)
+{
+	check_policy(PR_MCE_KILL_LATE, 0);
+}
+
 static void test_early_policy_means_a_signal_at_once(void)
 {
-	int how;
-
-	for (how = 0; how < NR_POISON_HOW; how++) {
-		struct shared s;
-
-		if (how == POISON_REQUIRED)
-			continue;
-		shared_start(&s);
-		set_policy(PR_MCE_KILL_EARLY);
-		poison_pfn(s.pfns[LOST], how);
-		assert_signal(1, BUS_MCEERR_AO, lost_hva(&s));
-		assert_contained(&s);
-		shared_end(&s);
-	}
+	check_policy(PR_MCE_KILL_EARLY, 1);
 }
 
 static void check_madvise(unsigned long policy, int nr_signals)

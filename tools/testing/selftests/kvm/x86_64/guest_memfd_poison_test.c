@@ -242,94 +242,79 @@ static void test_second_error_is_no_news(void)
 	private_end(&p);
 }
 
+/* A VM whose data are a shared file: by a mapping of it, or by the file. */
+struct shared_vm {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	void *mem;
+	int fd;
+};
+
+static void shared_vm_start(struct shared_vm *s, u32 slot_flags)
+{
+	poison_require();
+	catch_sigbus(PR_MCE_KILL_LATE);
+	s->vm = vm_create_with_one_vcpu(&s->vcpu, guest_cmd_loop);
+	guest_cmd_init(s->vcpu);
+	s->fd = vm_create_guest_memfd(s->vm, SIZE, SHARED_FLAGS);
+	s->mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	TEST_ASSERT(s->mem != MAP_FAILED, "mmap() failed, errno %d", errno);
+	vm_set_user_memory_region2(s->vm, GMEM_DATA_SLOT, slot_flags,
+				   GMEM_DATA_GPA, SIZE, s->mem, s->fd, 0);
+	virt_map(s->vm, GMEM_DATA_GPA, GMEM_DATA_GPA, NR_PAGES);
+	guest_fill(s->vcpu, GMEM_DATA_GPA, SIZE, DATA);
+	host_check(s->mem, GMEM_DATA_GPA, SIZE, DATA);
+
+	poison_pfn(pfn_at(s->mem + GMEM_PAGES(LOST)), POISON_CORRUPT);
+	ASSERT_EQ(READ_ONCE(nr_signals), 0);
+	guest_cmd_set(s->vcpu, GUEST_OP_READ, LOST_GPA, 0, 0);
+}
+
+/* A hole lets the guest's access end, and nothing else is lost. */
+static void shared_vm_end(struct shared_vm *s)
+{
+	gmem_punch_hole(s->fd, GMEM_PAGES(LOST), GMEM_PAGE_SIZE);
+	guest_cmd_finish(s->vcpu);
+	ASSERT_EQ(guest_cmd_of(s->vcpu)->value, 0);
+	guest_check(s->vcpu, GMEM_DATA_GPA, GMEM_PAGES(LOST), DATA);
+	guest_check(s->vcpu, LOST_GPA + GMEM_PAGE_SIZE, GMEM_PAGE_SIZE, DATA);
+
+	munmap(s->mem, SIZE);
+	close(s->fd);
+	kvm_vm_free(s->vm);
+	poison_undo_all();
+}
+
 /*
  * A slot without a guest_memfd whose memory is a mapping of one: the guest's
  * access is the host's, and answered with a signal to the vCPU's thread.
  */
 static void test_slot_over_a_mapping_is_answered_with_a_signal(void)
 {
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
-	void *mem, *hva;
-	u64 pfn;
-	int fd;
+	struct shared_vm s;
 
-	poison_require();
-	catch_sigbus(PR_MCE_KILL_LATE);
-	vm = vm_create_with_one_vcpu(&vcpu, guest_cmd_loop);
-	guest_cmd_init(vcpu);
-	fd = vm_create_guest_memfd(vm, SIZE, SHARED_FLAGS);
-	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
-	vm_set_user_memory_region(vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, SIZE,
-				  mem);
-	virt_map(vm, GMEM_DATA_GPA, GMEM_DATA_GPA, NR_PAGES);
-	guest_fill(vcpu, GMEM_DATA_GPA, SIZE, DATA);
-	host_check(mem, GMEM_DATA_GPA, SIZE, DATA);
-
-	hva = mem + GMEM_PAGES(LOST);
-	pfn = pfn_at(hva);
-	poison_pfn(pfn, POISON_CORRUPT);
-	ASSERT_EQ(READ_ONCE(nr_signals), 0);
-	guest_cmd_set(vcpu, GUEST_OP_READ, LOST_GPA, 0, 0);
-	GMEM_ASSERT_ERRNO(__vcpu_run(vcpu), EINTR, "the lost page");
+	shared_vm_start(&s, 0);
+	GMEM_ASSERT_ERRNO(__vcpu_run(s.vcpu), EINTR, "the lost page");
 	ASSERT_EQ(READ_ONCE(nr_signals), 1);
 	TEST_ASSERT(last_signal.si_code == BUS_MCEERR_AR &&
-		    last_signal.si_addr == hva, "code %d, address %p",
-		    last_signal.si_code, last_signal.si_addr);
-
-	gmem_punch_hole(fd, GMEM_PAGES(LOST), GMEM_PAGE_SIZE);
-	guest_cmd_finish(vcpu);
-	ASSERT_EQ(guest_cmd_of(vcpu)->value, 0);
-	guest_check(vcpu, GMEM_DATA_GPA, GMEM_PAGES(LOST), DATA);
-
-	close(fd);
-	kvm_vm_free(vm);
-	munmap(mem, SIZE);
-	poison_undo_all();
+		    last_signal.si_addr == s.mem + GMEM_PAGES(LOST),
+		    "code %d, address %p", last_signal.si_code,
+		    last_signal.si_addr);
+	shared_vm_end(&s);
 }
 
 /* A slot whose memory is all in a shared file: an exit, too, and not private. */
 static void test_shared_page_of_a_gmem_only_slot_exits(void)
 {
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
-	void *mem;
-	u64 pfn;
-	int fd;
+	struct shared_vm s;
+	int i;
 
-	poison_require();
-	catch_sigbus(PR_MCE_KILL_LATE);
-	vm = vm_create_with_one_vcpu(&vcpu, guest_cmd_loop);
-	guest_cmd_init(vcpu);
-	fd = vm_create_guest_memfd(vm, SIZE, SHARED_FLAGS);
-	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
-	vm_set_user_memory_region2(vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GMEM_DATA_GPA, SIZE, mem, fd, 0);
-	virt_map(vm, GMEM_DATA_GPA, GMEM_DATA_GPA, NR_PAGES);
-	guest_fill(vcpu, GMEM_DATA_GPA, SIZE, DATA);
-	host_check(mem, GMEM_DATA_GPA, SIZE, DATA);
-
-	pfn = pfn_at(mem + GMEM_PAGES(LOST));
-	poison_pfn(pfn, POISON_CORRUPT);
-	guest_cmd_set(vcpu, GUEST_OP_READ, LOST_GPA, 0, 0);
-	gmem_vcpu_run_memory_fault(vcpu, EHWPOISON, 0, LOST_GPA,
-				   GMEM_PAGE_SIZE);
-	gmem_vcpu_run_memory_fault(vcpu, EHWPOISON, 0, LOST_GPA,
-				   GMEM_PAGE_SIZE);
+	shared_vm_start(&s, KVM_MEM_GUEST_MEMFD);
+	for (i = 0; i < 2; i++)
+		gmem_vcpu_run_memory_fault(s.vcpu, EHWPOISON, 0, LOST_GPA,
+					   GMEM_PAGE_SIZE);
 	ASSERT_EQ(READ_ONCE(nr_signals), 0);
-
-	gmem_punch_hole(fd, GMEM_PAGES(LOST), GMEM_PAGE_SIZE);
-	guest_cmd_finish(vcpu);
-	ASSERT_EQ(guest_cmd_of(vcpu)->value, 0);
-	guest_check(vcpu, GMEM_DATA_GPA, GMEM_PAGES(LOST), DATA);
-	guest_check(vcpu, LOST_GPA + GMEM_PAGE_SIZE, GMEM_PAGE_SIZE, DATA);
-
-	munmap(mem, SIZE);
-	close(fd);
-	kvm_vm_free(vm);
-	poison_undo_all();
+	shared_vm_end(&s);
 }
 
 /*
