@@ -2,7 +2,7 @@
 # Front door; each target is a script or two in harness/.  All output: build/.
 H := harness
 CONFIG ?= default
-export KSRC PATCH SIGNOFF JOBS ONLY TESTS
+export KSRC PATCH SIGNOFF JOBS ONLY TESTS BENCH
 
 help:		## this text
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 12
@@ -13,6 +13,7 @@ help:		## this text
 	@echo 'PATCH=SUBJECT  refresh: the mail that takes edits nobody claims'
 	@echo 'ONLY="A B"     check, check-all: only these parts, see their heads'
 	@echo 'TESTS=PATTERN  test: only the tests whose name matches'
+	@echo 'BENCH="A B"    bench: only these columns, see the head of bench.sh'
 
 deps:
 	@$H/deps.sh
@@ -27,7 +28,7 @@ run: assemble	## boot the kernel, and in it guests in QEMU, one of them private
 	@$H/build.sh default
 	@$H/qemu.sh
 	@$H/initramfs.sh qemu
-	@$H/run.sh qemu/gmem-run -c 2 -v ordinary gmem private
+	@$H/run.sh qemu/gmem-run -c 2 -v ordinary gmem private in-place
 
 run-sample: assemble ## boot the kernel and run the small sample VMM in it
 	@$H/build.sh default
@@ -44,6 +45,14 @@ test: assemble	## build everything, boot the kernels, run all tests, judge
 	@$H/qemu-debian.sh
 	@$H/initramfs.sh
 	@$H/test.sh canary default debug shadow
+
+bench: assemble	## what private memory costs, here and on Debian's 6.12
+	@$H/base.sh peer
+	@$H/build.sh default
+	@$H/build.sh peer
+	@$H/selftests.sh ours
+	@$H/initramfs.sh
+	@$H/bench.sh
 
 boot: kernel	## a shell in the booted kernel, with all tests in it
 	@$H/selftests.sh ours sample
@@ -83,6 +92,6 @@ bump:		## to the newest base package
 clean:		## remove build/, downloads and compiler cache included
 	rm -rf build
 
-.PHONY: help deps assemble kernel run run-sample test boot boot-guest compare \
+.PHONY: help deps assemble kernel run run-sample test bench boot boot-guest compare \
 	check check-all export export-qemu refresh refresh-qemu \
 	bump clean

@@ -13,12 +13,13 @@
 
 name=${1:-default} src=$LINUX
 [ "$name" = base ] && src=$BUILD/linux-base
+[ "$name" = peer ] && src=$BUILD/linux-6.12
 src=${2:-$src}
 obj=$OBJ/$name
 out=$BUILD/$name
 [ "$name" = default ] && out=$BUILD
 targets=(bzImage)
-[ "$name" = debug ] && export CCACHE_DEPEND=1
+[[ $name == @(default|debug) ]] && export CCACHE_DEPEND=1
 [ "$name" = modules ] && targets+=(modules)
 
 "$TOP/harness/config.sh" "$name" "$src"

@@ -9,7 +9,9 @@
 #          off      the series applied and switched off
 #          modules  default with KVM as modules
 #          check    default + what W=1 and sparse want
-# SOURCE   kernel tree; build/linux, or build/linux-base for "base"
+#          peer     default as far as the kernel that we compare with has it
+# SOURCE   kernel tree; build/linux, or for "base" build/linux-base and for "peer"
+#          build/linux-6.12
 #
 # Inputs:  configs/*.config.  Outputs: build/obj/NAME/.config, replaced only if
 # it differs (a newer date alone would cost a rebuild).
@@ -20,6 +22,7 @@
 
 name=${1:-} src=$LINUX
 [ "$name" = base ] && src=$BUILD/linux-base
+[ "$name" = peer ] && src=$BUILD/linux-6.12
 src=${2:-$src}
 obj=$OBJ/$name
 log=$LOGS/config-$name.log
@@ -29,12 +32,12 @@ log=$LOGS/config-$name.log
 fragments=(common)
 case $name in
 default|base) ;;
-debug|off|modules|check) fragments+=("$name") ;;
+debug|off|modules|check|peer) fragments+=("$name") ;;
 *) die "config.sh: no configuration called '$name' (see its head)" ;;
 esac
 # The series' own options exist only from some patch on (export and check
 # build every prefix of the series), never in the base.
-if [ "$name" != off ] &&
+if [[ $name != @(off|peer) ]] &&
    grep -qsE '^config KVM_SW_PROTECTED_VM' "$src/arch/x86/kvm/Kconfig"; then
 	fragments+=(guest_memfd)
 fi

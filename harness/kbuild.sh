@@ -13,8 +13,9 @@ export CCACHE_BASEDIR=$TOP CCACHE_NOHASHDIR=1
 export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-4G}
 export CCACHE_SLOPPINESS=time_macros,locale
 # Preprocessing every file twice costs a fifth of a cold build, but finds the
-# objects of "default" again for base, off, modules and check, whose autoconf.h
-# differs by a line or two.  Nothing resembles the debug kernel: see build.sh.
+# objects of one configuration again for others whose autoconf.h differs by a
+# line or two: base, off, modules and check.  The two kernels that everybody
+# builds, and QEMU, do without: see build.sh.
 # The same objects today and tomorrow, here and elsewhere.
 export KBUILD_BUILD_TIMESTAMP='2026-01-01 00:00:00 UTC'
 export KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host KBUILD_BUILD_VERSION=1

@@ -56,6 +56,7 @@ lock_build
 qemu_base
 qemu_assemble
 [[ ${1:-} != source ]] || exit 0
+export CCACHE_DEPEND=1
 PYTHONPATH=$(qemu_meson)
 export PYTHONPATH
 # The list of devices is ours, but QEMU looks for it in its own tree.

@@ -10,9 +10,11 @@
 
 #include <linux/bits.h>
 #include <linux/interval_tree.h>
+#include <linux/ktime.h>
 #include <linux/types.h>
 
 struct file;
+struct vm_area_struct;
 struct folio;
 struct inode;
 struct module;
@@ -30,18 +32,23 @@ struct guest_memfd_binding;
  *		them.  Process context, no locks held.
  * @reclaim:	Optional.  A folio of which @make_private has been called for
  *		at least one page has left the file, and the page allocator is
- *		about to get it back, or nobody is if it is poisoned.  Make all
+ *		about to get it back, or nobody is if it is poisoned; or it has
+ *		been converted, and the host is about to use it.  Make all
  *		its @nr pages, from @pfn on, ordinary memory again.  Called once
- *		per folio, after
+ *		per folio and time that it was private, after
  *		@end_private of all its pages, perhaps after @release, and never
  *		after the module reference has been dropped.  Must neither
  *		sleep nor fail.
+ * @ioctl:	Optional: ioctl() on the file, also by 32-bit callers, for whom
+ *		@arg is a valid pointer.  Process context, no locks held.
  */
 struct guest_memfd_client_ops {
 	struct module *owner;
 	const char *name;
 	void (*release)(struct file *file, void *priv);
 	void (*reclaim)(unsigned long pfn, unsigned long nr);
+	long (*ioctl)(struct file *file, void *priv, unsigned int cmd,
+		      unsigned long arg);
 };
 
 /**
@@ -66,6 +73,11 @@ struct guest_memfd_client_ops {
  *			nobody else uses the pages before this has returned.
  *			Each call is for pages as contiguous as above.  Must not
  *			fail; may sleep; invalidate_lock is held for write.
+ * @limit:		Optional.  Memory is going to be allocated for the page at
+ *			@index, if there is none, and perhaps for others around
+ *			it inside of [*start, *end): narrow that to where the
+ *			client would want them, too.  Runs with invalidate_lock
+ *			held for read.
  * @error:		Among pages [start, end) is one that the hardware has
  *			lost.  The client must drop every mapping of them before
  *			it returns, and install none from a page that it has got
@@ -90,6 +102,8 @@ struct guest_memfd_binding_ops {
 			    unsigned long pfn, unsigned long nr);
 	void (*end_private)(struct guest_memfd_binding *binding, pgoff_t index,
 			    unsigned long pfn, unsigned long nr);
+	void (*limit)(struct guest_memfd_binding *binding, pgoff_t index,
+		      pgoff_t *start, pgoff_t *end);
 	void (*error)(struct guest_memfd_binding *binding,
 		      pgoff_t start, pgoff_t end);
 };
@@ -142,12 +156,58 @@ struct guest_memfd_map {
  * enum guest_memfd_flags - what a file is, fixed at creation
  * @GUEST_MEMFD_MAPPABLE:	Host userspace may map it, to set a memory policy
  *				or, if it is shared, to access it.
- * @GUEST_MEMFD_SHARED:		All of it is shared with the host, for ever.
+ * @GUEST_MEMFD_SHARED:		All of it is shared with the host, for ever or, if
+ *				it is convertible, in the beginning.
  *				Without @GUEST_MEMFD_MAPPABLE it has no effect.
+ * @GUEST_MEMFD_CONVERTIBLE:	Ranges of it can be made private and shared, see
+ *				guest_memfd_convert().
+ * @GUEST_MEMFD_HUGEPAGE:	Large folios are worth an effort, as with
+ *				madvise(MADV_HUGEPAGE).
  */
 enum guest_memfd_flags {
 	GUEST_MEMFD_MAPPABLE	= BIT(0),
 	GUEST_MEMFD_SHARED	= BIT(1),
+	GUEST_MEMFD_CONVERTIBLE	= BIT(2),
+	GUEST_MEMFD_HUGEPAGE	= BIT(3),
+};
+
+/**
+ * enum guest_memfd_busy - why a page cannot become private
+ * @GUEST_MEMFD_NOT_BUSY:	It can.
+ * @GUEST_MEMFD_BUSY_MAPPED:	It is in a page table of host userspace.
+ * @GUEST_MEMFD_BUSY_PINNED:	Somebody has pinned it (FOLL_PIN).
+ * @GUEST_MEMFD_BUSY_OTHER:	Somebody has a reference to it.
+ * @GUEST_MEMFD_BUSY_PENDING:	It is being converted already.
+ */
+enum guest_memfd_busy {
+	GUEST_MEMFD_NOT_BUSY,
+	GUEST_MEMFD_BUSY_MAPPED,
+	GUEST_MEMFD_BUSY_PINNED,
+	GUEST_MEMFD_BUSY_OTHER,
+	GUEST_MEMFD_BUSY_PENDING,
+};
+
+/**
+ * struct guest_memfd_conversion - what guest_memfd_convert() is to do
+ * @offset:	Start of the range in bytes.
+ * @size:	Its size in bytes.
+ * @shared:	It becomes shared; otherwise, private.
+ * @preserve:	What becomes shared keeps its contents.
+ * @wait:	Wait for users of what shall become private, ...
+ * @deadline:	... until then.
+ * @error_offset: After -EAGAIN: offset in bytes of the first page that cannot be
+ *		converted.
+ * @reason:	After -EAGAIN: why.
+ */
+struct guest_memfd_conversion {
+	u64 offset;
+	u64 size;
+	bool shared;
+	bool preserve;
+	bool wait;
+	ktime_t deadline;
+	u64 error_offset;
+	enum guest_memfd_busy reason;
 };
 
 struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
@@ -155,6 +215,15 @@ struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 unsigned long guest_memfd_flags(struct file *file);
 void *guest_memfd_priv(struct file *file,
 		       const struct guest_memfd_client_ops *ops);
+
+#ifdef CONFIG_GUEST_MEMFD
+bool vma_is_guest_memfd(struct vm_area_struct *vma);
+#else
+static inline bool vma_is_guest_memfd(struct vm_area_struct *vma)
+{
+	return false;
+}
+#endif
 
 int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 		     u64 offset, u64 size);
@@ -169,6 +238,16 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 void guest_memfd_unmap_page(struct guest_memfd_map *map);
 int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 			     pgoff_t index, struct guest_memfd_page *page);
+
+int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args);
+int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
+			u64 *resident);
+bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index);
+bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index);
+struct inode *guest_memfd_get_pending(struct guest_memfd_binding *binding,
+				      pgoff_t index);
+void guest_memfd_wait_pending(struct inode *inode, pgoff_t index);
+
 #ifdef CONFIG_GUEST_MEMFD
 bool guest_memfd_has_private(void);
 #else

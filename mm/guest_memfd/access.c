@@ -19,7 +19,8 @@
 
 #include "internal.h"
 
-static struct folio *gmem_access_folio(struct inode *inode, pgoff_t index,
+static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
+				       struct inode *inode, pgoff_t index,
 				       bool create)
 {
 	struct folio *folio;
@@ -27,9 +28,9 @@ static struct folio *gmem_access_folio(struct inode *inode, pgoff_t index,
 	gmem_assert_locked(inode);
 
 	if (create)
-		return gmem_get_folio(inode, index);
+		return gmem_get_folio_for(binding, inode, index);
 
-	folio = filemap_get_folio(inode->i_mapping, index);
+	folio = gmem_find_folio(inode, index);
 	return folio ?: ERR_PTR(-ENOENT);
 }
 
@@ -46,7 +47,7 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_access_folio(inode, index, create);
+	folio = gmem_access_folio(binding, inode, index, create);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 

@@ -16,7 +16,7 @@ struct inode;
  * @nr_files:	Files, including those that are being released.
  * @nr_pages:	All pages.
  * @nr_huge:	Those in folios that can be mapped as a PMD.
- * @nr_private:	Those of files of which not everything is shared.
+ * @nr_private:	Those of files of which not everything is shared for ever.
  */
 struct gmem_usage {
 	unsigned long nr_files;

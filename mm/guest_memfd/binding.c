@@ -279,7 +279,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_get_folio(inode, index);
+	folio = gmem_get_folio_for(binding, inode, index);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 

@@ -15,6 +15,7 @@
 
 #include "account.h"
 #include "internal.h"
+#include "state.h"
 
 static const struct {
 	unsigned long flag;
@@ -22,6 +23,8 @@ static const struct {
 } gmem_flag_names[] = {
 	{ GUEST_MEMFD_MAPPABLE,	"mappable" },
 	{ GUEST_MEMFD_SHARED,	"shared" },
+	{ GUEST_MEMFD_CONVERTIBLE, "convertible" },
+	{ GUEST_MEMFD_HUGEPAGE,	"hugepage" },
 };
 
 /* Words, separated by @sep: not numbers, as those are nobody's ABI. */
@@ -72,7 +75,7 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct inode *inode = file_inode(file);
 	u64 size = i_size_read(inode);
-	u64 shared = gmem_all_shared(inode) ? size : 0;
+	u64 shared = gmem_shared_bytes(inode);
 	struct gmem_usage usage;
 
 	gmem_usage_of(inode, &usage);
@@ -82,6 +85,9 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "gmem-huge:\t%lu\n", usage.nr_huge << PAGE_SHIFT);
 	seq_printf(m, "gmem-private:\t%llu\n", size - shared);
 	seq_printf(m, "gmem-shared:\t%llu\n", shared);
+	if (gmem_is_convertible(inode))
+		seq_printf(m, "gmem-pending:\t%llu\n",
+			   gmem_pending_bytes(inode));
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	gmem_show_bindings(m, inode);

@@ -101,21 +101,23 @@
 
 #include "account.h"
 #include "internal.h"
+#include "state.h"
 
 static struct vfsmount *gmem_mnt __ro_after_init;
 static struct kmem_cache *gmem_inode_cache __ro_after_init;
 
-static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
+static int gmem_punch_hole_locked(struct inode *inode, pgoff_t start,
+				  pgoff_t end)
 {
-	pgoff_t start = offset >> PAGE_SHIFT;
-	pgoff_t end = min(offset + len, i_size_read(inode)) >> PAGE_SHIFT;
 	unsigned long nr_pages;
+	int ret;
 
-	/* Beyond the end of the file is nothing but a hole. */
-	if (start >= end)
-		return 0;
+	gmem_assert_locked_write(inode);
 
-	filemap_invalidate_lock(inode->i_mapping);
+	ret = gmem_split_range(inode, start, end);
+	if (ret)
+		return ret;
+
 	gmem_invalidate_start(inode, start, end);
 	gmem_unmap(inode, start, end);
 	nr_pages = inode->i_mapping->nrpages;
@@ -124,14 +126,36 @@ static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
 	trace_guest_memfd_punch_hole(inode, start, end,
 				     nr_pages - inode->i_mapping->nrpages);
 	gmem_invalidate_end(inode, start, end);
-	filemap_invalidate_unlock(inode->i_mapping);
 	return 0;
+}
+
+static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
+{
+	pgoff_t start = offset >> PAGE_SHIFT;
+	pgoff_t end = min(offset + len, i_size_read(inode)) >> PAGE_SHIFT;
+	unsigned int tries = 0;
+	int ret;
+
+	/* Beyond the end of the file is nothing but a hole. */
+	if (start >= end)
+		return 0;
+
+	do {
+		filemap_invalidate_lock(inode->i_mapping);
+		ret = gmem_punch_hole_locked(inode, start, end);
+		filemap_invalidate_unlock(inode->i_mapping);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = gmem_split_wait(&tries);
+	} while (!ret);
+	return ret;
 }
 
 static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 {
-	pgoff_t index = offset >> PAGE_SHIFT;
+	pgoff_t start = offset >> PAGE_SHIFT;
 	pgoff_t end = (offset + len) >> PAGE_SHIFT;
+	pgoff_t index = start;
 	struct folio *folio;
 	bool poisoned;
 
@@ -142,9 +166,12 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 		if (signal_pending(current))
 			return -EINTR;
 
-		/* Per folio: a hole need not wait for the whole range. */
+		/*
+		 * Per folio: a hole need not wait for the whole range.  And
+		 * just the range, however large folios could be.
+		 */
 		filemap_invalidate_lock_shared(inode->i_mapping);
-		folio = gmem_get_folio(inode, index);
+		folio = gmem_get_folio_within(inode, index, start, end);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
@@ -187,6 +214,14 @@ static long gmem_fallocate(struct file *file, int mode, loff_t offset,
 	return 0;
 }
 
+static long gmem_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct guest_memfd_client_ops *ops = GMEM_I(file_inode(file))->ops;
+
+	return ops->ioctl ? ops->ioctl(file, file->private_data, cmd, arg) :
+			    -ENOTTY;
+}
+
 static int gmem_release(struct inode *inode, struct file *file)
 {
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
@@ -197,6 +232,8 @@ static int gmem_release(struct inode *inode, struct file *file)
 static const struct file_operations gmem_fops = {
 	.mmap		= gmem_mmap,
 	.fallocate	= gmem_fallocate,
+	.unlocked_ioctl	= gmem_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.release	= gmem_release,
 	.show_fdinfo	= gmem_show_fdinfo,
 };
@@ -230,6 +267,8 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	INIT_LIST_HEAD(&gi->files);
 	atomic_long_set(&gi->nr_huge, 0);
 	gmem_init_private(&gi->vfs_inode);
+	gmem_init_state(&gi->vfs_inode);
+	gmem_init_split(&gi->vfs_inode);
 	return &gi->vfs_inode;
 }
 
@@ -244,9 +283,11 @@ static void gmem_evict_inode(struct inode *inode)
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&gi->bindings.rb_root));
 	trace_guest_memfd_evict(inode, inode->i_mapping->nrpages);
+	gmem_split_poisoned(inode);
 	truncate_inode_pages_final(inode->i_mapping);
 	gmem_unaccount_file(inode);
 	gmem_destroy_private(inode);
+	gmem_destroy_state(inode);
 	clear_inode(inode);
 	mpol_free_shared_policy(&gi->policy);
 
@@ -287,6 +328,7 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
 	inode->i_mapping->a_ops = &gmem_aops;
 	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
 	mapping_set_unevictable(inode->i_mapping);
+	mapping_set_large_folios(inode->i_mapping);
 	/* Nobody takes a folio out without asking ->release_folio(). */
 	mapping_set_release_always(inode->i_mapping);
 	return inode;
@@ -327,6 +369,10 @@ struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 	/* From here on eviction drops the module. */
 	GMEM_I(inode)->ops = ops;
 	GMEM_I(inode)->flags = flags;
+	if (gmem_is_convertible(inode) && gmem_start_state(inode)) {
+		iput(inode);
+		return ERR_PTR(-ENOMEM);
+	}
 	gmem_account_file(inode);
 
 	file = alloc_file_pseudo(inode, gmem_mnt, ops->name, O_RDWR,

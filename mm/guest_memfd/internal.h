@@ -4,6 +4,8 @@
  *
  *   file.c	the file: creation, file operations, inode life cycle
  *   folio.c	the memory: allocation, look-up, removal
+ *   huge.c	how large a new folio is
+ *   split.c	making small folios out of large ones
  *   binding.c	the clients' ranges, and telling them of changes
  *   mmap.c	mappings by host userspace
  *   policy.c	NUMA memory policy
@@ -13,6 +15,10 @@
  *   debugfs.c	totals and a list of all files
  *   private.c	which pages a client has made private
  *   poison.c	pages that the hardware has lost
+ *   state.c	which pages of a convertible file are shared
+ *   convert.c	changing that
+ *   users.c	who uses pages that shall become private
+ *   query.c	what clients ask of the state
  *
  * "start" and "last" are inclusive, "end" is exclusive; all three are page
  * indices.  "offset" and "size" are in bytes.
@@ -24,8 +30,29 @@
 #include <linux/guest_memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/pagemap.h>
+#include <linux/spinlock_types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 struct seq_file;
+
+/**
+ * struct gmem_state - what of a convertible file is shared; see state.c
+ * @lock:	Held for write, together with invalidate_lock held for write, to
+ *		change @shared and @nr_shared; held to read them without that.
+ *		Protects @pending.  Innermost.
+ * @shared:	The ranges that are shared.
+ * @nr_shared:	Pages in them.
+ * @pending:	The ranges that are going to be private, but have users.
+ * @wait:	For the end of anything in @pending.
+ */
+struct gmem_state {
+	rwlock_t lock;
+	struct rb_root_cached shared;
+	unsigned long nr_shared;
+	struct rb_root_cached pending;
+	wait_queue_head_t wait;
+};
 
 /**
  * struct gmem_inode - a file's memory and everything that is a property of it
@@ -38,6 +65,12 @@ struct seq_file;
  * @files:	Entry in the list of all files; see account.c.
  * @nr_huge:	Pages in folios that can be mapped as a PMD.
  * @private:	Which pages are private; see private.c.
+ * @state:	Which pages are shared, if the file is convertible.
+ * @splitting:	The folio that split.c has at work.  Under invalidate_lock held
+ *		for write and the folio lock.
+ * @has_poison:	There is or was a poisoned page in a large folio.  Set under the
+ *		folio lock, never cleared.
+ * @split_work:	Splits such folios; has a reference to the inode.
  */
 struct gmem_inode {
 	struct inode vfs_inode;
@@ -48,6 +81,10 @@ struct gmem_inode {
 	struct list_head files;
 	atomic_long_t nr_huge;
 	struct xarray private;
+	struct gmem_state state;
+	struct folio *splitting;
+	bool has_poison;
+	struct work_struct split_work;
 };
 
 static inline struct gmem_inode *GMEM_I(struct inode *inode)
@@ -60,7 +97,20 @@ static inline bool gmem_all_shared(struct inode *inode)
 {
 	const unsigned long shared = GUEST_MEMFD_MAPPABLE | GUEST_MEMFD_SHARED;
 
-	return (GMEM_I(inode)->flags & shared) == shared;
+	return (GMEM_I(inode)->flags & (shared | GUEST_MEMFD_CONVERTIBLE)) ==
+	       shared;
+}
+
+static inline bool gmem_is_convertible(struct inode *inode)
+{
+	return GMEM_I(inode)->flags & GUEST_MEMFD_CONVERTIBLE;
+}
+
+/* References to a folio in a file that nobody else uses. */
+static inline int gmem_folio_refs(struct folio *folio)
+{
+	/* The page cache's, and the one that pins it. */
+	return folio_nr_pages(folio) + 1;
 }
 
 static inline void gmem_assert_locked(struct inode *inode)
@@ -75,8 +125,40 @@ static inline void gmem_assert_locked_write(struct inode *inode)
 
 /* folio.c */
 extern const struct address_space_operations gmem_aops;
+struct folio *gmem_find_folio(struct inode *inode, pgoff_t index);
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index);
+struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
+				 struct inode *inode, pgoff_t index);
+struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
+				    pgoff_t start, pgoff_t end);
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end);
+
+/* huge.c */
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+unsigned int gmem_new_order(struct inode *inode, pgoff_t index, pgoff_t start,
+			    pgoff_t end);
+gfp_t gmem_huge_gfp(struct inode *inode);
+#else
+static inline unsigned int gmem_new_order(struct inode *inode, pgoff_t index,
+					  pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+static inline gfp_t gmem_huge_gfp(struct inode *inode)
+{
+	return GFP_HIGHUSER;
+}
+#endif
+
+/* split.c */
+bool gmem_is_splitting(struct folio *folio);
+int gmem_split_range(struct inode *inode, pgoff_t start, pgoff_t end);
+int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end);
+int gmem_split_wait(unsigned int *tries);
+void gmem_split_poisoned(struct inode *inode);
+bool gmem_queue_split(struct inode *inode);
+void gmem_init_split(struct inode *inode);
 
 /* binding.c */
 int gmem_check_bound(const struct guest_memfd_binding *binding,
@@ -89,7 +171,10 @@ void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end);
 /* poison.c */
 bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end);
 unsigned int gmem_max_order(struct folio *folio);
-void gmem_release_poison(struct folio *folio);
+bool gmem_claim_poison(struct folio *folio);
+bool gmem_is_lost(struct folio *folio);
+bool gmem_release_poison(struct folio *folio);
+void gmem_note_poison(struct folio *folio);
 
 /* mmap.c */
 int gmem_mmap(struct file *file, struct vm_area_struct *vma);
@@ -102,11 +187,18 @@ struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 				  unsigned long addr);
 struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index, gfp_t gfp,
 			       unsigned int order);
+bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end);
 #else
 static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
 					     gfp_t gfp, unsigned int order)
 {
 	return folio_alloc(gfp, order);
+}
+
+static inline bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start,
+					  pgoff_t end)
+{
+	return true;
 }
 #endif
 
@@ -121,6 +213,8 @@ int gmem_make_private(struct inode *inode, struct guest_memfd_binding *binding,
 		      struct folio *folio, pgoff_t index, unsigned int order);
 void gmem_end_private(struct inode *inode, struct guest_memfd_binding *binding,
 		      pgoff_t start, pgoff_t end);
+void gmem_forget_private(struct inode *inode, pgoff_t start, pgoff_t end);
+bool gmem_was_private(struct inode *inode, pgoff_t index);
 void gmem_reclaim(struct folio *folio);
 
 #endif /* _MM_GUEST_MEMFD_INTERNAL_H */

@@ -3,8 +3,8 @@
  * guest_memfd: mappings by host userspace.
  *
  * Any file that is mappable can be mapped, MAP_SHARED only.  Whether its memory
- * can be touched is decided page by page at each fault: the file has to be
- * shared, and the page inside of it.  A fault is the only way for a page to get
+ * can be touched is decided page by page at each fault: the page has to be
+ * shared, and inside of the file.  A fault is the only way for a page to get
  * into a page table of the host (there is no map_pages operation), so the check
  * is in one place.
  *
@@ -29,16 +29,19 @@
  *						unlock
  */
 
+#include <linux/file.h>
 #include <linux/mm.h>
 
+#include "gup.h"
 #include "internal.h"
+#include "state.h"
 
 static bool gmem_host_may_access(struct inode *inode, pgoff_t index)
 {
 	gmem_assert_locked(inode);
 
-	return GMEM_I(inode)->flags & GUEST_MEMFD_SHARED &&
-	       index < i_size_read(inode) >> PAGE_SHIFT;
+	return index < i_size_read(inode) >> PAGE_SHIFT &&
+	       gmem_is_shared(inode, index);
 }
 
 static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
@@ -66,15 +69,40 @@ static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
 	return VM_FAULT_LOCKED;
 }
 
+/*
+ * A page is pending.  Who accesses it directly waits and tries again.  All others
+ * are refused: they may have what the conversion is waiting for.
+ */
+static vm_fault_t gmem_fault_pending(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct file *file;
+
+	if (!(vmf->flags & FAULT_FLAG_USER) ||
+	    !(vmf->flags & FAULT_FLAG_ALLOW_RETRY) ||
+	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_SIGBUS;
+
+	/* Without mmap_lock the mapping can go. */
+	file = get_file(vma->vm_file);
+	mmap_read_unlock(vma->vm_mm);
+	gmem_wait_pending(file_inode(file), vmf->pgoff);
+	fput(file);
+	return VM_FAULT_RETRY;
+}
+
 static vm_fault_t gmem_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	vm_fault_t ret;
+	bool pending;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	ret = gmem_fault_locked(vmf, inode);
+	/* Asked once: it can end at any time, but not begin. */
+	pending = gmem_is_pending(inode, vmf->pgoff);
+	ret = pending ? 0 : gmem_fault_locked(vmf, inode);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
-	return ret;
+	return pending ? gmem_fault_pending(vmf) : ret;
 }
 
 static const struct vm_operations_struct gmem_vm_ops = {
@@ -109,6 +137,18 @@ int gmem_mmap(struct file *file, struct vm_area_struct *vma)
 }
 
 /**
+ * vma_is_guest_memfd - whether a mapping is one of a guest_memfd
+ * @vma:	Any mapping.
+ *
+ * Context: Any, NMI included; mmap_lock held.
+ * Return: true if it is.
+ */
+bool vma_is_guest_memfd(struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &gmem_vm_ops;
+}
+
+/**
  * gmem_unmap - remove a range from the page tables of host userspace
  * @inode:	Inode of the file.
  * @start:	First page index.
@@ -123,4 +163,35 @@ void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked_write(inode);
 	unmap_mapping_pages(inode->i_mapping, start, end - start, false);
+}
+
+/**
+ * guest_memfd_vma_is_convertible - whether pages of a mapping can become private
+ * @vma:	Any mapping.
+ *
+ * Context: mmap_lock held.
+ * Return: true if they can.
+ */
+bool guest_memfd_vma_is_convertible(struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &gmem_vm_ops &&
+	       gmem_is_convertible(file_inode(vma->vm_file));
+}
+
+/**
+ * guest_memfd_folio_is_convertible - whether a folio can become private
+ * @folio:	Any folio that has just been seen in a page table.
+ *
+ * Context: Interrupts off since before that, so that an inode is not freed, even
+ *	    if the folio has left it; a reference to @folio.
+ * Return: true if it is in a convertible file.
+ */
+bool guest_memfd_folio_is_convertible(struct folio *folio)
+{
+	struct address_space *mapping = READ_ONCE(folio->mapping);
+
+	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
+		return false;
+	return mapping->a_ops == &gmem_aops &&
+	       gmem_is_convertible(mapping->host);
 }

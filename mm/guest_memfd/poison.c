@@ -21,7 +21,10 @@
  * - one reference to the folio is kept for good: once the page has left the
  *   file and nobody else holds it any more, that is the only one, which is what
  *   unpoison_memory() expects and otherwise keeps the page from the page
- *   allocator for ever.
+ *   allocator for ever;
+ * - if the folio is large, it is going to be split by a work item, and until
+ *   then handed out in single pages; that reference is taken when the page has
+ *   become a folio of its own.
  *
  * guest_memfd_get_page() and fallocate() answer -EHWPOISON for the page, and
  * the access of a host mapping is answered with SIGBUS, until a hole is punched
@@ -118,10 +121,18 @@ static struct folio *gmem_get_if_owned(struct page *page)
 	struct folio *folio;
 
 	rcu_read_lock();
-	folio = page_folio(page);
-	if (!gmem_owns_folio(folio) || !folio_try_get(folio)) {
-		folio = NULL;
-	} else if (!gmem_owns_folio(folio)) {
+	for (;;) {
+		folio = page_folio(page);
+		if (!gmem_owns_folio(folio)) {
+			folio = NULL;
+			break;
+		}
+		if (folio_try_get(folio))
+			break;
+		/* Frozen by a split, or by a conversion: not for long. */
+		cpu_relax();
+	}
+	if (folio && !gmem_owns_folio(folio)) {
 		folio_put(folio);
 		folio = NULL;
 	}
@@ -143,8 +154,15 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
 
 	while ((folio = gmem_get_if_owned(page))) {
 		folio_lock(folio);
-		if (page_folio(page) == folio)
+		if (page_folio(page) == folio) {
+			/*
+			 * A split that was at work when the flag was set can
+			 * have lost it: it writes the flags of tail pages not
+			 * atomically.  The folio lock keeps splits away.
+			 */
+			SetPageHWPoison(page);
 			break;
+		}
 		/* It has been split. */
 		folio_unlock(folio);
 		folio_put(folio);
@@ -153,9 +171,63 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
 }
 
 /**
+ * gmem_note_poison - a page of a folio is poisoned
+ * @folio:	The folio, in a file.  Unless it is just that page, it is handed
+ *		out in single pages from here on, and split when there is time.
+ *
+ * Context: Any; folio lock held.
+ */
+void gmem_note_poison(struct folio *folio)
+{
+	if (!folio_test_large(folio))
+		return;
+
+	folio_set_has_hwpoisoned(folio);
+	WRITE_ONCE(GMEM_I(folio->mapping->host)->has_poison, true);
+}
+
+/**
+ * gmem_claim_poison - ask for the right to keep a poisoned page for good
+ * @folio:	The page, a folio of its own.
+ *
+ * A split does it, and memory_failure(); there is no order between the two.
+ * PG_error, which has no other meaning here, says that one has been.
+ *
+ * Context: Any; the caller has a reference to @folio.
+ * Return: true for the first who asks, who then keeps a reference.
+ */
+bool gmem_claim_poison(struct folio *folio)
+{
+	return !test_and_set_bit(PG_error, folio_flags(folio, 0));
+}
+
+/**
+ * gmem_is_lost - whether the hardware has lost a page for good
+ * @folio:	The page, a folio of its own.
+ *
+ * PG_hwpoison alone can be taken back, and is set before the page is unmapped.
+ *
+ * Context: Any.
+ * Return: true if memory_failure() is through with it: nobody has it mapped, and
+ *	   nobody will.
+ */
+bool gmem_is_lost(struct folio *folio)
+{
+	return folio_test_hwpoison(folio) && folio_test_error(folio);
+}
+
+static void gmem_contain(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	gmem_error(inode, start, end);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+/**
  * guest_memfd_contain_poisoned - have clients drop a folio with a poisoned page
  * @folio:	From guest_memfd_lock_poisoned(), not mapped by user page tables
- *		any more.  It is unlocked here; the reference is kept for good.
+ *		any more.  It is unlocked here; the reference is kept for good
+ *		if it is one to the page alone, or if a large folio is lost.
  * @page:	The page of @folio that is poisoned.
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.
@@ -165,27 +237,34 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	struct address_space *mapping = folio->mapping;
 	pgoff_t end = folio_next_index(folio);
 	pgoff_t start = folio->index;
+	bool large = folio_test_large(folio);
 	struct inode *inode = NULL;
+	bool queued = false;
+	bool keep;
 
-	/* From here on it is handed out in single pages. */
-	if (folio_test_large(folio))
-		folio_set_has_hwpoisoned(folio);
-
-	/* If the inode is being evicted there is no client left. */
-	if (mapping)
+	if (mapping) {
+		gmem_note_poison(folio);
+		/* If it is being evicted there is no client left. */
 		inode = igrab(mapping->host);
-	else
+	} else {
 		mem_cgroup_uncharge(folio);
+	}
+	/* A large folio has the file's references until it is split. */
+	keep = large ? !mapping : gmem_claim_poison(folio);
 	folio_unlock(folio);
-	if (!inode)
-		return;
 
-	trace_guest_memfd_error(inode, start + folio_page_idx(folio, page),
-				page_to_pfn(page));
-	filemap_invalidate_lock_shared(mapping);
-	gmem_error(inode, start, end);
-	filemap_invalidate_unlock_shared(mapping);
-	iput(inode);
+	if (inode) {
+		trace_guest_memfd_error(inode,
+					start + folio_page_idx(folio, page),
+					page_to_pfn(page));
+		gmem_contain(inode, start, end);
+		queued = large && gmem_queue_split(inode);
+	}
+	if (!keep)
+		folio_put(folio);
+	/* Perhaps the last one: the split that comes first is without us. */
+	if (inode && !queued)
+		iput(inode);
 }
 
 /**
@@ -224,16 +303,23 @@ unsigned int gmem_max_order(struct folio *folio)
 }
 
 /**
- * gmem_release_poison - end the charge of a poisoned folio
- * @folio:	The folio, just removed from the file.
+ * gmem_release_poison - a folio, perhaps poisoned, has left the file
+ * @folio:	The folio, just removed.
  *
- * It is never freed, which is when a folio is uncharged otherwise.  A failure
- * that is noticed only later finds the folio without a mapping.
+ * If it is, then it is never freed, which is when a folio is uncharged
+ * otherwise.  A failure that is noticed only later finds the folio without a
+ * mapping.
  *
  * Context: Any; folio lock held.
+ * Return: true if the file's reference has to be kept for good: the folio is
+ *	   large, because it could not be split in time, and lost as a whole.
  */
-void gmem_release_poison(struct folio *folio)
+bool gmem_release_poison(struct folio *folio)
 {
-	if (!folio_test_large(folio) && folio_test_hwpoison(folio))
+	bool large = folio_test_large(folio);
+
+	if (large ? folio_test_has_hwpoisoned(folio) :
+		    folio_test_hwpoison(folio))
 		mem_cgroup_uncharge(folio);
+	return large && folio_test_has_hwpoisoned(folio);
 }

@@ -47,6 +47,39 @@ struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 }
 
 /**
+ * gmem_policy_is_uniform - whether one policy applies to all of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Any.
+ * Return: false if policies begin or end inside.
+ */
+bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct shared_policy *policy = &GMEM_I(inode)->policy;
+	struct rb_node *node;
+	bool uniform = true;
+
+	read_lock(&policy->lock);
+	node = policy->root.rb_node;
+	while (node) {
+		struct sp_node *p = rb_entry(node, struct sp_node, nd);
+
+		if (end <= p->start) {
+			node = node->rb_left;
+		} else if (start >= p->end) {
+			node = node->rb_right;
+		} else {
+			uniform = start >= p->start && end <= p->end;
+			break;
+		}
+	}
+	read_unlock(&policy->lock);
+	return uniform;
+}
+
+/**
  * gmem_alloc_folio - allocate a folio as the policy of its place demands
  * @inode:	Inode of the file.
  * @index:	Page index, aligned to @order.

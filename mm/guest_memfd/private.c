@@ -17,8 +17,9 @@
  * the next one makes them private anew.  So at the time of its removal a folio
  * has no private page.
  *
- * The state is one bit per page, kept by index in chunks that exist only where
- * a page has been private.  It is not in the folio on purpose.  The flags of
+ * The state is two bits per page, whether it is private and whether it has been
+ * since it was allocated, kept by index in chunks that exist only where a page
+ * has been private.  It is not in the folio on purpose.  The flags of
  * tail pages do not survive a split, and private data of a folio would have to
  * be divided by it, moved by migration, and allocated for each large folio;
  * bits by index need none of that.  Files whose clients do not care have no
@@ -27,7 +28,8 @@
  * What a folio does carry, in folio->private and without PG_private, which has
  * a meaning to mm, is the operations of the client that is to reclaim it:
  * ->free_folio() knows no inode any more.  Who splits or replaces a folio of a
- * file passes it on to each folio that takes its place.
+ * file passes it on to each folio that takes its place, and of which a page has
+ * been private.
  *
  * A bit is set by the holder of the folio lock, with invalidate_lock held for
  * read, so that of two look-ups of a page one waits for the other's call.  It
@@ -40,12 +42,15 @@
 #include <linux/xarray.h>
 
 #include "internal.h"
+#include "state.h"
 
 #define GMEM_CHUNK_SHIFT	9
 #define GMEM_CHUNK_PAGES	BIT(GMEM_CHUNK_SHIFT)
 
 struct gmem_chunk {
 	DECLARE_BITMAP(private, GMEM_CHUNK_PAGES);
+	/* Has been private, or is: reclaim() is due when it leaves the file. */
+	DECLARE_BITMAP(known, GMEM_CHUNK_PAGES);
 };
 
 void gmem_init_private(struct inode *inode)
@@ -140,8 +145,10 @@ static int gmem_make_chunk_private(struct guest_memfd_binding *binding,
 			return ret;
 
 		/* Atomic: other folios have bits in the same words. */
-		for (bit = first; bit < after; bit++)
+		for (bit = first; bit < after; bit++) {
+			set_bit(bit, chunk->known);
 			set_bit(bit, chunk->private);
+		}
 	}
 	return 0;
 }
@@ -171,7 +178,9 @@ int gmem_make_private(struct inode *inode, struct guest_memfd_binding *binding,
 
 	gmem_assert_locked(inode);
 
-	if (!gmem_binding_is_private(inode, binding))
+	/* All of a folio is shared, or nothing of it. */
+	if (!gmem_binding_is_private(inode, binding) ||
+	    gmem_is_shared(inode, index))
 		return 0;
 
 	folio_lock(folio);
@@ -223,11 +232,6 @@ static void gmem_end_chunk(struct inode *inode,
 		gmem_end_run(inode, binding, base + first, base + after);
 		bitmap_clear(chunk->private, first, after - first);
 	}
-
-	if (bitmap_empty(chunk->private, GMEM_CHUNK_PAGES)) {
-		xa_erase(&GMEM_I(inode)->private, base >> GMEM_CHUNK_SHIFT);
-		kfree(chunk);
-	}
 }
 
 /**
@@ -263,10 +267,61 @@ void gmem_end_private(struct inode *inode, struct guest_memfd_binding *binding,
 }
 
 /**
- * gmem_reclaim - give a folio that has left the file back to the host
+ * gmem_forget_private - pages have left the file
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write, after
+ *	    gmem_end_private() for all bindings.
+ */
+void gmem_forget_private(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct xarray *xa = &GMEM_I(inode)->private;
+	struct gmem_chunk *chunk;
+	unsigned long n;
+
+	gmem_assert_locked_write(inode);
+
+	xa_for_each_range(xa, n, chunk, start >> GMEM_CHUNK_SHIFT,
+			  (end - 1) >> GMEM_CHUNK_SHIFT) {
+		pgoff_t base = n << GMEM_CHUNK_SHIFT;
+		unsigned long first = start > base ? start - base : 0;
+		unsigned long size = min(end - base, GMEM_CHUNK_PAGES);
+
+		bitmap_clear(chunk->known, first, size - first);
+		if (bitmap_empty(chunk->known, GMEM_CHUNK_PAGES)) {
+			xa_erase(xa, n);
+			kfree(chunk);
+		}
+		cond_resched();
+	}
+}
+
+/**
+ * gmem_was_private - whether reclaim() is due for a page
+ * @inode:	Inode of the file.
+ * @index:	Page index.
+ *
+ * Context: Any; invalidate_lock held for write.
+ * Return: true if the page is or has been private.
+ */
+bool gmem_was_private(struct inode *inode, pgoff_t index)
+{
+	struct gmem_chunk *chunk;
+
+	gmem_assert_locked_write(inode);
+
+	chunk = xa_load(&GMEM_I(inode)->private, index >> GMEM_CHUNK_SHIFT);
+	return chunk && test_bit(index & (GMEM_CHUNK_PAGES - 1), chunk->known);
+}
+
+/**
+ * gmem_reclaim - give a folio that nobody has as private any more to the host
  * @folio:	The folio.
  *
- * Context: Any in which ->free_folio() is called; does not sleep.
+ * Context: Any in which ->free_folio() is called, or with invalidate_lock held
+ *	    for write; does not sleep.
  */
 void gmem_reclaim(struct folio *folio)
 {

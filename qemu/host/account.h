@@ -11,7 +11,13 @@
 
 #include "../common.h"
 
-enum kind { ORDINARY, GMEM, PRIVATE, DEBIAN, KINDS };
+enum kind { ORDINARY, GMEM, PRIVATE, IN_PLACE, DEBIAN, KINDS };
+
+/* What the guest does not share is private. */
+static inline bool is_private(enum kind kind)
+{
+	return kind == PRIVATE || kind == IN_PLACE;
+}
 
 struct options {
 	int cpus, memory;		/* MiB */
@@ -65,7 +71,7 @@ extern const char *const kind_name[KINDS];
 
 bool start(struct vm *vm, enum kind kind, const struct options *opt);
 void run(enum kind kind, const struct options *opt);
-void reset(const struct options *opt);
+void reset(enum kind kind, const struct options *opt);
 
 /* summary.c */
 struct result {

@@ -63,7 +63,7 @@ void leak(int boots, const struct options *opt)
 	for (i = 0; i < boots; i++) {
 		if (i == warm)
 			settle(&first_free, &first_slab);
-		if (start(&vm, PRIVATE, opt))
+		if (start(&vm, i % 2 ? IN_PLACE : PRIVATE, opt))
 			good += vm_stop(&vm) && vm.intact;
 		if (verbose) {
 			settle(&last_free, &last_slab);

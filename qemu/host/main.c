@@ -6,8 +6,9 @@
  * KIND	ordinary  the VMM's memory
  *	gmem	  a guest_memfd that the VMM has mapped
  *	private	  a software-protected VM, all RAM private in a guest_memfd
+ *	in-place  the same, but the VMM has mapped what is not private of that file
  *	debian	  ordinary, in Debian's newest QEMU as it is
- *	reset	  a private guest that resets itself, and is reset
+ *	reset=KIND  a private guest that resets itself, and is reset
  *	leak=N	  N private guests in a row: is there as much memory afterwards?
  *	shell	  the console of a private guest, with a shell
  *
@@ -33,6 +34,16 @@ static void shell(struct options *opt)
 	die("%s: %m", argv[0]);
 }
 
+static enum kind kind_of(const char *name)
+{
+	int k;
+
+	for (k = 0; k < KINDS; k++)
+		if (!strcmp(name, kind_name[k]))
+			return k;
+	die("%s?", name);
+}
+
 int main(int argc, char **argv)
 {
 	static char dir[PATH_MAX];
@@ -41,7 +52,7 @@ int main(int argc, char **argv)
 		.append = "", .cpu = "host", .dir = dir,
 	};
 	double begin = seconds();
-	int c, i, k;
+	int c, i;
 
 	if (readlink("/proc/self/exe", dir, sizeof(dir) - 1) < 0)
 		die("/proc/self/exe: %m");
@@ -73,19 +84,12 @@ int main(int argc, char **argv)
 	for (i = optind; i < argc; i++) {
 		if (!strcmp(argv[i], "shell"))
 			shell(&opt);
-		if (!strcmp(argv[i], "reset")) {
-			reset(&opt);
-			continue;
-		}
-		if (!strncmp(argv[i], "leak=", 5)) {
+		if (!strncmp(argv[i], "leak=", 5))
 			leak(atoi(argv[i] + 5), &opt);
-			continue;
-		}
-		for (k = 0; k < KINDS && strcmp(argv[i], kind_name[k]); k++)
-			;
-		if (k == KINDS)
-			die("%s?", argv[i]);
-		run(k, &opt);
+		else if (!strncmp(argv[i], "reset=", 6))
+			reset(kind_of(argv[i] + 6), &opt);
+		else
+			run(kind_of(argv[i]), &opt);
 	}
 	if (verbose)
 		summary();

@@ -7,7 +7,9 @@
 
 #include "account.h"
 
-const char *const kind_name[KINDS] = { "ordinary", "gmem", "private", "debian" };
+const char *const kind_name[KINDS] = {
+	"ordinary", "gmem", "private", "in-place", "debian",
+};
 
 static bool try_start(struct vm *vm, enum kind kind, const struct options *opt)
 {
@@ -96,14 +98,20 @@ static void check_sizes(const struct vm *vm)
 		check(!gmem.files, "guest_memfd", "none");
 		return;
 	}
-	if (vm->kind == PRIVATE)
+	if (is_private(vm->kind))
 		check(private + shared == memory && shared == 4, "guest memory",
 		      "%lld KiB private, %lld KiB shared", private, shared);
-	check(gmem.size == memory && gmem.resident > 0 &&
-	      (vm->kind == PRIVATE ? gmem.private : gmem.shared) == memory,
+	/* What is shared is in the file, or beside it. */
+	if (vm->kind != IN_PLACE)
+		private = vm->kind == PRIVATE ? memory : 0;
+	check(gmem.size == memory && gmem.resident > 0 && gmem.private == private &&
+	      gmem.shared == memory - private,
 	      "guest_memfd",
 	      "%d of %lld KiB: %lld private, %lld shared; %lld resident, %lld of it huge",
 	      gmem.files, gmem.size, gmem.private, gmem.shared, gmem.resident, gmem.huge);
+	/* Its own pages of 4 KiB are the image, and what is next to shared ones. */
+	check(gmem.huge >= gmem.resident / 4, "huge pages", "%lld of %lld KiB",
+	      gmem.huge, gmem.resident);
 }
 
 static void check_boot(const struct vm *vm)
@@ -111,12 +119,12 @@ static void check_boot(const struct vm *vm)
 	check(vm->cpus == vm->opt->cpus && !strcmp(vm->clock, "kvm-clock"), "boot",
 	      "Linux %s, %d CPUs, clock %s, userspace after %.1f s",
 	      vm->release, vm->cpus, vm->clock, vm->up);
-	check(vm->protected == (vm->kind == PRIVATE), "guest", vm->protected ?
+	check(vm->protected == is_private(vm->kind), "guest", vm->protected ?
 	      "knows that KVM protects its memory from the VMM" :
 	      "knows that its memory is not protected");
 	check(vm->secret.known && vm->marker.known, "guest",
 	      "has a secret, and a message in the page that it shares");
-	if (vm->kind == PRIVATE)
+	if (is_private(vm->kind))
 		check(!vm->share[0] && !vm->share[1] && !vm->left && vm->nonsense < 0,
 		      "conversions", "shared, private, shared: emptied; nonsense gets error %d",
 		      -vm->nonsense);
@@ -136,9 +144,9 @@ static void check_secrecy(const struct vm *vm)
 	note("root searches", "/proc/%d/mem: %llu KiB in %u mappings; %llu KiB unreadable",
 	     vm->pid, scan.kib, scan.mappings, scan.unreadable_kib);
 	note("", "VmRSS of QEMU: %ld KiB", result->rss);
-	check(vm->kind == PRIVATE ? !scan.secret : scan.secret >= TOKEN_COPIES,
+	check(is_private(vm->kind) ? !scan.secret : scan.secret >= TOKEN_COPIES,
 	      "root finds", "the secret %u times%s", scan.secret,
-	      vm->kind == PRIVATE ? "" : ", as expected: nothing is private here");
+	      is_private(vm->kind) ? "" : ", as expected: nothing is private here");
 	check(scan.marker >= 1, "root finds", "the shared message %u times", scan.marker);
 }
 
@@ -163,7 +171,7 @@ void run(enum kind kind, const struct options *opt)
 	check_boot(&vm);
 	check_secrecy(&vm);
 	check_sizes(&vm);
-	if (kind == PRIVATE)
+	if (is_private(kind))
 		check_access(&vm);
 	stop(&vm, begin);
 	result_of(kind)->up = vm.up;
@@ -186,7 +194,7 @@ static bool set_reboot(const struct vm *vm, const char *action)
  * A private guest that resets itself, and that the VMM resets: it comes up with
  * all its memory private again, and the page shared again.
  */
-void reset(const struct options *opt)
+void reset(enum kind kind, const struct options *opt)
 {
 	static const char *const who[] = { "the guest", "the VMM" };
 	static struct vm vm;
@@ -194,8 +202,9 @@ void reset(const struct options *opt)
 	uint64_t old;
 	int i;
 
-	printf("private guest, reset, %d CPUs, %d MiB\n", opt->cpus, opt->memory);
-	if (!start(&vm, PRIVATE, opt))
+	printf("%s guest, reset, %d CPUs, %d MiB\n", kind_name[kind], opt->cpus,
+	       opt->memory);
+	if (!start(&vm, kind, opt))
 		return;
 	check_boot(&vm);
 	check(set_reboot(&vm, "reset"), "QEMU", "restarts the guest from now on");

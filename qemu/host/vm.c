@@ -47,6 +47,7 @@ void vm_command(const struct options *opt, enum kind kind, char **argv)
 		[ORDINARY] = "",
 		[GMEM]	   = ",memory-backend=ram",
 		[PRIVATE]  = ",confidential-guest-support=s0",
+		[IN_PLACE] = ",confidential-guest-support=s0,memory-backend=ram",
 	};
 	char *debian = text("%s/../debian", opt->dir);
 	char *program[] = {
@@ -84,9 +85,9 @@ void vm_command(const struct options *opt, enum kind kind, char **argv)
 
 	n = append(argv, 0, kind == DEBIAN ? program_debian : program);
 	n = append(argv, n, common);
-	if (kind == GMEM)
-		append(argv, n, ram);
-	if (kind == PRIVATE)
+	if (kind == GMEM || kind == IN_PLACE)
+		n = append(argv, n, ram);
+	if (is_private(kind))
 		append(argv, n, guest);
 }
 

@@ -319,13 +319,17 @@ void kvm_gmem_owner_check_page(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 void kvm_gmem_owner_check_mapping(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 				  unsigned long nr)
 {
+	struct kvm_memory_slot *slot;
 	unsigned long i;
 
 	lockdep_assert_held(&kvm->mmu_lock);
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
+		slot = gfn_to_memslot(kvm, gfn + i);
 		kvm_gmem_owner_check_page(kvm, gfn + i, pfn + i,
-					  kvm_mem_is_private(kvm, gfn + i));
+					  kvm_gmem_is_private(kvm, slot,
+							      gfn + i));
+	}
 }
 
 void kvm_gmem_owner_vm_gone(const void *vm)

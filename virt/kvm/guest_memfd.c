@@ -39,6 +39,7 @@
 #include <linux/mm.h>
 #include <linux/seq_file.h>
 
+#include "gmem_convert.h"
 #include "gmem_hooks.h"
 #include "guest_memfd.h"
 #include "kvm_mm.h"
@@ -76,6 +77,7 @@ static struct guest_memfd_client_ops kvm_gmem_client_ops = {
 	.name		= "[kvm-gmem]",
 	.release	= kvm_gmem_release,
 	.reclaim	= kvm_gmem_hook(kvm_gmem_hook_reclaim),
+	.ioctl		= kvm_gmem_ioctl,
 };
 
 /* Files pin @module, which holds the code that they call. */
@@ -84,27 +86,26 @@ void kvm_gmem_init(struct module *module)
 	kvm_gmem_client_ops.owner = module;
 }
 
-/*
- * KVM_CAP_GUEST_MEMFD_FLAGS: the flags that files of a VM can have.  Where the
- * guest's private memory is in the file, all of it begins as private.
- */
+/* KVM_CAP_GUEST_MEMFD_FLAGS: the flags that files of a VM can have. */
 u64 kvm_gmem_supported_flags(struct kvm *kvm)
 {
-	u64 flags = GUEST_MEMFD_FLAG_MMAP;
-
-	if (!kvm || !kvm_arch_has_private_mem(kvm))
-		flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
-	return flags;
+	return GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED |
+	       GUEST_MEMFD_FLAG_HUGEPAGE;
 }
 
-static unsigned long kvm_gmem_file_flags(u64 flags)
+static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
 {
 	unsigned long file_flags = 0;
 
 	if (flags & GUEST_MEMFD_FLAG_MMAP)
 		file_flags |= GUEST_MEMFD_MAPPABLE;
+	/* Both sides of the guest's memory in one file; see gmem_convert.c. */
+	if (flags & GUEST_MEMFD_FLAG_MMAP && kvm_arch_has_private_mem(kvm))
+		file_flags |= GUEST_MEMFD_CONVERTIBLE;
 	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
 		file_flags |= GUEST_MEMFD_SHARED;
+	if (flags & GUEST_MEMFD_FLAG_HUGEPAGE)
+		file_flags |= GUEST_MEMFD_HUGEPAGE;
 	return file_flags;
 }
 
@@ -125,7 +126,7 @@ int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 
 	kvm_get_kvm(kvm);
 	file = guest_memfd_create(&kvm_gmem_client_ops, kvm, args->size,
-				  kvm_gmem_file_flags(args->flags));
+				  kvm_gmem_file_flags(kvm, args->flags));
 	if (IS_ERR(file)) {
 		kvm_put_kvm_no_destroy(kvm);
 		put_unused_fd(fd);
@@ -212,6 +213,27 @@ static void kvm_gmem_end_private(struct guest_memfd_binding *mm, pgoff_t index,
 				  nr);
 }
 
+/*
+ * Where the guest uses the other side of the slot, memory in the file is of no
+ * use to it.
+ */
+static void kvm_gmem_limit(struct guest_memfd_binding *mm, pgoff_t index,
+			   pgoff_t *start, pgoff_t *end)
+{
+	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	gfn_t base = b->slot->base_gfn, first, last;
+
+	if (kvm_slot_is_gmem_only(b->slot))
+		return;
+
+	kvm_get_memory_attributes_run(b->kvm, kvm_gmem_index_to_gfn(b, index),
+				      &first, &last);
+	if (first > base)
+		*start = max(*start, mm->node.start + (first - base));
+	if (last < base + b->slot->npages)
+		*end = min(*end, mm->node.start + (last - base) + 1);
+}
+
 /* From here on the file refuses the page, so that it is not mapped again. */
 static void kvm_gmem_error(struct guest_memfd_binding *mm, pgoff_t start,
 			   pgoff_t end)
@@ -226,6 +248,7 @@ static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
 	.show			= kvm_gmem_show,
 	.make_private		= kvm_gmem_hook(kvm_gmem_make_private),
 	.end_private		= kvm_gmem_hook(kvm_gmem_end_private),
+	.limit			= kvm_gmem_limit,
 	.error			= kvm_gmem_error,
 };
 
@@ -274,8 +297,7 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 	slot->gmem = binding;
 	/* No side of its own for what is shared: all of it is in the file. */
-	if (guest_memfd_flags(file) & GUEST_MEMFD_MAPPABLE &&
-	    !kvm_arch_has_private_mem(kvm))
+	if (guest_memfd_flags(file) & GUEST_MEMFD_MAPPABLE)
 		slot->flags |= KVM_MEMSLOT_GMEM_ONLY;
 out_put:
 	/* Perhaps the last reference: put only later, without slots_lock. */

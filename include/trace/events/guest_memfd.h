@@ -122,6 +122,44 @@ TRACE_EVENT(guest_memfd_get_folio,
 		      __entry->order, __entry->allocated ? "allocated" : "found")
 );
 
+/* A range has been converted, or has not. */
+TRACE_EVENT(guest_memfd_convert,
+	    TP_PROTO(struct inode *inode, pgoff_t start, pgoff_t end,
+		     bool shared, int ret),
+	    TP_ARGS(inode, start, end, shared, ret),
+	    TP_STRUCT__entry(__field(unsigned long, ino)
+			     __field(pgoff_t, start)
+			     __field(pgoff_t, last)
+			     __field(bool, shared)
+			     __field(int, ret)),
+	    TP_fast_assign(__entry->ino = inode->i_ino;
+			   __entry->start = start;
+			   __entry->last = end - 1;
+			   __entry->shared = shared;
+			   __entry->ret = ret;),
+	    TP_printk("ino=%lu index=0x%lx-0x%lx to=%s ret=%d",
+		      __entry->ino, __entry->start, __entry->last,
+		      __entry->shared ? "shared" : "private", __entry->ret)
+);
+
+/* A large folio has been split, or could not be. */
+TRACE_EVENT(guest_memfd_split,
+	    TP_PROTO(struct inode *inode, pgoff_t index, unsigned int order,
+		     int ret),
+	    TP_ARGS(inode, index, order, ret),
+	    TP_STRUCT__entry(__field(unsigned long, ino)
+			     __field(pgoff_t, index)
+			     __field(unsigned int, order)
+			     __field(int, ret)),
+	    TP_fast_assign(__entry->ino = inode->i_ino;
+			   __entry->index = index;
+			   __entry->order = order;
+			   __entry->ret = ret;),
+	    TP_printk("ino=%lu index=0x%lx order=%u ret=%d",
+		      __entry->ino, __entry->index, __entry->order,
+		      __entry->ret)
+);
+
 /* The hardware has lost a page of the file. */
 TRACE_EVENT(guest_memfd_error,
 	    TP_PROTO(struct inode *inode, pgoff_t index, unsigned long pfn),

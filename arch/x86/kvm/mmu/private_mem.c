@@ -9,10 +9,10 @@
  * equal attributes around the gfn.
  *
  * There are two reasons why memory is in a file.  Private memory always is; its
- * slot has another side at userspace_addr, to which lpage_info belongs.  And
+ * slot can have another side at userspace_addr, to which lpage_info belongs.  And
  * there are slots to which the file is all the memory they have, in VMs that
- * know nothing private; of these, lpage_info is made for the file, and counts
- * the page tables that are shadowed.
+ * know nothing private, and where the file itself says what is private; of these,
+ * lpage_info is made for the file, and counts the page tables that are shadowed.
  */
 
 #include <linux/kvm_host.h>
@@ -116,6 +116,29 @@ static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
 	return r;
 }
 
+/*
+ * The memory is in the file, whatever it is.  While a gfn is becoming private,
+ * mappings stay that there are, but none is added.
+ */
+static int kvm_mmu_check_gmem_only(struct kvm_vcpu *vcpu,
+				   struct kvm_page_fault *fault)
+{
+	fault->from_gmem = true;
+
+	if (fault->slot->flags & KVM_MEMSLOT_INVALID)
+		return RET_PF_CONTINUE;
+
+	if (fault->prefetch && kvm_gmem_is_pending(fault->slot, fault->gfn))
+		return fault->prefault ? -EAGAIN : RET_PF_RETRY;
+	if (!fault->prefetch &&
+	    kvm_gmem_wait_conversion(vcpu, fault->slot, fault->gfn))
+		return RET_PF_RETRY;
+
+	fault->is_private = kvm_gmem_is_private(vcpu->kvm, fault->slot,
+						fault->gfn);
+	return RET_PF_CONTINUE;
+}
+
 /**
  * kvm_mmu_check_private - decide whether a fault is on private memory
  * @vcpu:	the vCPU
@@ -132,9 +155,11 @@ static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
  */
 int kvm_mmu_check_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
+	if (kvm_slot_is_gmem_only(fault->slot))
+		return kvm_mmu_check_gmem_only(vcpu, fault);
+
 	fault->is_private = kvm_mem_is_private(vcpu->kvm, fault->gfn);
-	fault->from_gmem = fault->is_private ||
-			   kvm_slot_is_gmem_only(fault->slot);
+	fault->from_gmem = fault->is_private;
 	if (!fault->is_private)
 		return RET_PF_CONTINUE;
 

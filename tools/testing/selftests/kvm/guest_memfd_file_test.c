@@ -105,13 +105,12 @@ static void check_flags(struct kvm_vm *vm, u64 known, u64 want)
 	kvm_vm_free(vm);
 }
 
-/* Whether memory starts as shared is a question only where it can be private. */
 static void test_create_flags_follow_the_capability(void)
 {
 	const u64 known = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 
 	check_flags(vm_create_barebones(), known, known);
-	check_flags(gmem_vm_create_barebones(), known, GUEST_MEMFD_FLAG_MMAP);
+	check_flags(gmem_vm_create_barebones(), known, known);
 }
 
 static void test_create_reserved_fields_give_einval(void)

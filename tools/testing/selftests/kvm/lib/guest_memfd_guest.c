@@ -243,6 +243,7 @@ void host_check_zero(const void *hva, u64 size)
 }
 
 #define THP_ENABLED	"/sys/kernel/mm/transparent_hugepage/enabled"
+#define COMPACT_MEMORY	"/proc/sys/vm/compact_memory"
 
 static char thp_saved[16];
 
@@ -288,6 +289,9 @@ void host_set_thp(const char *mode)
 		if (!thp_save())
 			gmem_skip("cannot read " THP_ENABLED);
 		atexit(thp_restore);
+		/* So that there are large folios: others leave fragments. */
+		if (!access(COMPACT_MEMORY, W_OK))
+			gmem_proc_write(COMPACT_MEMORY, "1");
 	}
 
 	TEST_ASSERT(thp_write(mode), "cannot set THP to %s, errno %d", mode,

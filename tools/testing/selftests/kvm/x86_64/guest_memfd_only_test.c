@@ -708,7 +708,7 @@ DIRECT_MMU_TEST(test_smm_memory_is_in_a_file)
 
 /*
  * In a VM with private memory the attributes choose between the file and
- * userspace_addr, whether or not the file can be mapped.
+ * userspace_addr, unless the file can be mapped.
  */
 static void test_file_of_vm_with_private_memory_is_private(void)
 {
@@ -723,7 +723,7 @@ static void test_file_of_vm_with_private_memory_is_private(void)
 
 	vm = guest_vm_create(1, &vcpu, DATA_SIZE, &slot);
 	gmem_slot_delete(&slot);
-	fd = vm_create_guest_memfd(vm, DATA_SIZE, GUEST_MEMFD_FLAG_MMAP);
+	fd = vm_create_guest_memfd(vm, DATA_SIZE, GUEST_MEMFD_FLAG_INIT_SHARED);
 	vm_set_user_memory_region2(vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
 				   GMEM_DATA_GPA, DATA_SIZE, slot.hva, fd, 0);
 

@@ -155,6 +155,101 @@ static void test_hole_ends_and_reclaims(void)
 	expect_known(0);
 }
 
+static void start_huge(struct guest_fixture *f)
+{
+	host_set_thp("never");
+	guest_start_private(f, GMEM_HUGE_SIZE);
+	owner_read(&base);
+	host_set_thp("always");
+}
+
+static void test_large_folio_is_made_private_as_a_whole(void)
+{
+	struct guest_fixture f;
+	u64 gpa = GMEM_DATA_GPA + GMEM_PAGES(7);
+
+	start_huge(&f);
+	guest_write(f.vcpu, GMEM_DATA_GPA, TAG);
+	expect("first touch", 512, 0, 0);
+	gmem_slot_punch_hole(&f.slot, gpa, GMEM_PAGE_SIZE);
+	expect("hole", 0, 1, 1);
+	guest_check_zero(f.vcpu, GMEM_DATA_GPA + GMEM_PAGE_SIZE,
+			 GMEM_HUGE_SIZE - GMEM_PAGE_SIZE);
+	expect("fault in the hole", 1, 0, 0);
+	gmem_slot_punch_hole(&f.slot, GMEM_DATA_GPA, GMEM_HUGE_SIZE);
+	expect("all", 0, 512, 512);
+	guest_write(f.vcpu, GMEM_DATA_GPA, TAG);
+	expect("touch again", 512, 0, 0);
+	guest_end(&f);
+	expect("end", 0, 512, 512);
+	expect_known(0);
+}
+
+/* Bind a half of the file, the pages of which become private. */
+static void use_half(struct guest_fixture *f, u64 offset)
+{
+	u64 half = GMEM_HUGE_SIZE / 2, gpa = GMEM_DATA_GPA + offset;
+
+	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT + 1,
+				   KVM_MEM_GUEST_MEMFD, gpa, half,
+				   f->slot.hva + offset, f->slot.fd, offset);
+	guest_write(f->vcpu, gpa, TAG);
+	guest_check_zero(f->vcpu, gpa + GMEM_PAGE_SIZE, half - GMEM_PAGE_SIZE);
+	expect("a half of the folio", 256, 0, 0);
+}
+
+static void leave_half(struct guest_fixture *f, u64 offset)
+{
+	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT + 1,
+				   KVM_MEM_GUEST_MEMFD, GMEM_DATA_GPA + offset,
+				   0, NULL, -1, 0);
+	expect("end of the slot", 0, 256, 0);
+}
+
+static void punch_page(struct guest_fixture *f, u64 page)
+{
+	gmem_punch_hole(f->slot.fd, GMEM_PAGES(page), GMEM_PAGE_SIZE);
+}
+
+static void test_split_passes_on_what_has_been_private(void)
+{
+	struct guest_fixture f;
+
+	start_huge(&f);
+	gmem_allocate(f.slot.fd, 0, GMEM_HUGE_SIZE);
+	gmem_slot_delete(&f.slot);
+	use_half(&f, 0);
+	leave_half(&f, 0);
+	punch_page(&f, 300);
+	expect("hole in what was never private", 0, 0, 0);
+	punch_page(&f, 3);
+	expect("hole in what was private", 0, 0, 1);
+	punch_page(&f, 301);
+	expect("another in what was never private", 0, 0, 0);
+	guest_end(&f);
+	expect("end", 0, 0, 255);
+	expect_known(0);
+}
+
+static void test_split_of_a_folio_of_two_slots(void)
+{
+	struct guest_fixture f;
+
+	start_huge(&f);
+	gmem_allocate(f.slot.fd, 0, GMEM_HUGE_SIZE);
+	gmem_slot_delete(&f.slot);
+	use_half(&f, 0);
+	leave_half(&f, 0);
+	use_half(&f, GMEM_HUGE_SIZE / 2);
+	punch_page(&f, 3);
+	expect("hole in what was private", 0, 0, 1);
+	punch_page(&f, 300);
+	expect("hole in what is private", 0, 1, 1);
+	guest_end(&f);
+	expect("end", 0, 255, 510);
+	expect_known(0);
+}
+
 /* The hole reaches what is converted to shared at the time. */
 static void test_hole_behind_shared_gfns_ends_and_reclaims(void)
 {
@@ -522,6 +617,9 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_shared_access_makes_nothing_private),
 	GMEM_TEST(test_refault_makes_nothing_private),
 	GMEM_TEST(test_hole_ends_and_reclaims),
+	GMEM_TEST(test_large_folio_is_made_private_as_a_whole),
+	GMEM_TEST(test_split_passes_on_what_has_been_private),
+	GMEM_TEST(test_split_of_a_folio_of_two_slots),
 	GMEM_TEST(test_hole_behind_shared_gfns_ends_and_reclaims),
 	GMEM_TEST(test_slot_deletion_ends_and_new_slot_makes_anew),
 	GMEM_TEST(test_page_changes_gfn),

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE /* for fallocate(2) */
 #include "guest_memfd_admin.h"
+#include "guest_memfd_convert.h"
 #include "guest_memfd_guest.h"
 #include "processor.h"
 
@@ -23,7 +24,8 @@ static const char * const events[] = {
 	GMEM_EVENT(create), GMEM_EVENT(release), GMEM_EVENT(evict),
 	GMEM_EVENT(bind), GMEM_EVENT(unbind), GMEM_EVENT(get_folio),
 	GMEM_EVENT(invalidate_start), GMEM_EVENT(invalidate_end),
-	GMEM_EVENT(punch_hole), GMEM_EVENT(error),
+	GMEM_EVENT(punch_hole), GMEM_EVENT(error), GMEM_EVENT(convert),
+	GMEM_EVENT(split),
 	"kvm/kvm_set_memory_attributes", "kvm/kvm_memory_fault_exit",
 };
 
@@ -171,6 +173,34 @@ static void test_holes_are_traced_with_their_invalidation(void)
 	kvm_vm_free(vm);
 }
 
+static void test_splits_are_traced(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, 2 * GMEM_HUGE_SIZE, 0);
+	u64 ino = ino_of(fd);
+	char *trace;
+
+	start_trace();
+	host_set_thp("always");
+	gmem_allocate(fd, 0, 2 * GMEM_HUGE_SIZE);
+	gmem_punch_hole(fd, GMEM_HUGE_SIZE + P, P);
+	gmem_punch_hole(fd, 0, GMEM_HUGE_SIZE);
+	trace = admin_trace_read();
+	assert_events(trace, 2, "guest_memfd_get_folio",
+		      "ino=%lu order=9 allocated", ino);
+	assert_events(trace, 1, "guest_memfd_split",
+		      "ino=%lu index=0x200 order=9 ret=0", ino);
+	assert_events(trace, 1, "guest_memfd_split", "%s", "");
+	/* KVM has to drop all of what is split. */
+	assert_events(trace, 1, "guest_memfd_invalidate_start",
+		      "ino=%lu index=0x200-0x3ff", ino);
+	assert_events(trace, 1, "guest_memfd_punch_hole",
+		      "ino=%lu index=0x201-0x201 nr_pages=1", ino);
+	free(trace);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 static void test_bindings_are_traced(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();
@@ -274,6 +304,29 @@ static void test_conversions_are_traced(void)
 	kvm_vm_free(vm);
 }
 
+static void test_conversions_in_place_are_traced(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, FILE_SIZE, GMEM_SHARED_FLAGS);
+	u64 ino = ino_of(fd);
+	char *trace;
+
+	start_trace();
+	gmem_to_private(fd, 2 * P, 3 * P);
+	gmem_to_shared(fd, 4 * P, P);
+	ASSERT_EQ(__gmem_convert(fd, P + 1, P, GMEM_SHARED, 0, 0, NULL),
+		  -EINVAL);
+	trace = admin_trace_read();
+	assert_events(trace, 1, "guest_memfd_convert",
+		      "ino=%lu index=0x2-0x4 to=private ret=0", ino);
+	assert_events(trace, 1, "guest_memfd_convert",
+		      "ino=%lu index=0x4-0x4 to=shared ret=0", ino);
+	assert_events(trace, 2, "guest_memfd_convert", "%s", "");
+	free(trace);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 static void test_memory_fault_exits_are_traced(void)
 {
 	struct guest_fixture f;
@@ -308,9 +361,11 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_create_has_the_flags),
 	GMEM_TEST(test_allocation_is_traced_by_page),
 	GMEM_TEST(test_holes_are_traced_with_their_invalidation),
+	GMEM_TEST(test_splits_are_traced),
 	GMEM_TEST(test_bindings_are_traced),
 	GMEM_TEST(test_faults_of_the_guest_are_traced),
 	GMEM_TEST(test_conversions_are_traced),
+	GMEM_TEST(test_conversions_in_place_are_traced),
 	GMEM_TEST(test_memory_fault_exits_are_traced),
 };
 

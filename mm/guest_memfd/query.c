@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: what clients ask of the state of a convertible file.
+ */
+
+#include <linux/export.h>
+#include <linux/sched.h>
+#include <linux/xarray.h>
+
+#include "convert.h"
+#include "internal.h"
+#include "state.h"
+
+/**
+ * guest_memfd_is_shared - whether the host may access a page of a bound range
+ * @binding:	The binding.
+ * @index:	Page index in the file, not in the binding.
+ *
+ * Context: Any.  In a read-side section as for guest_memfd_get_page().  The
+ *	    answer holds until invalidate_start(), and during a change is from
+ *	    before or from after it.
+ * Return: true if it may; false also if the file has been closed.
+ */
+bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index)
+{
+	/* Pairs with WRITE_ONCE() in gmem_detach(). */
+	struct inode *inode = READ_ONCE(binding->inode);
+
+	return inode && gmem_is_shared(inode, index);
+}
+EXPORT_SYMBOL_GPL(guest_memfd_is_shared);
+
+/**
+ * guest_memfd_is_pending - whether a page is becoming private
+ * @binding:	The binding.
+ * @index:	Page index in the file, not in the binding.
+ *
+ * Context: Any.  In a read-side section as for guest_memfd_get_page().
+ * Return: true if somebody waits for that; the answer can be old at once.
+ */
+bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index)
+{
+	/* Pairs with WRITE_ONCE() in gmem_detach(). */
+	struct inode *inode = READ_ONCE(binding->inode);
+
+	return inode && gmem_is_pending(inode, index);
+}
+EXPORT_SYMBOL_GPL(guest_memfd_is_pending);
+
+/**
+ * guest_memfd_get_pending - see whether a page is becoming private
+ * @binding:	The binding.
+ * @index:	Page index in the file, not in the binding.
+ *
+ * Context: In a read-side section as for guest_memfd_get_page().
+ * Return: What to pass to guest_memfd_wait_pending(), which must follow, or NULL
+ *	   if there is nothing to wait for.
+ */
+struct inode *guest_memfd_get_pending(struct guest_memfd_binding *binding,
+				      pgoff_t index)
+{
+	/* Pairs with WRITE_ONCE() in gmem_detach(). */
+	struct inode *inode = READ_ONCE(binding->inode);
+
+	if (!inode || !gmem_is_pending(inode, index))
+		return NULL;
+
+	/* The section keeps it; from its end on, this does. */
+	ihold(inode);
+	return inode;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_get_pending);
+
+/**
+ * guest_memfd_wait_pending - wait until a page is not becoming private any more
+ * @inode:	From guest_memfd_get_pending().
+ * @index:	The same as there.
+ *
+ * Context: Process context, sleeps; no locks held, and outside of the section
+ *	    of guest_memfd_get_pending().  A signal ends the wait.
+ */
+void guest_memfd_wait_pending(struct inode *inode, pgoff_t index)
+{
+	gmem_wait_pending(inode, index);
+	iput(inode);
+}
+EXPORT_SYMBOL_GPL(guest_memfd_wait_pending);
+
+/* How much memory there is in a range; changes while we look. */
+static u64 gmem_resident(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	XA_STATE(xas, &inode->i_mapping->i_pages, start);
+	struct folio *folio;
+	u64 nr_pages = 0;
+
+	rcu_read_lock();
+	xas_for_each(&xas, folio, end - 1) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		nr_pages += min(end, folio_next_index(folio)) -
+			    max(start, folio->index);
+		if (need_resched()) {
+			/* Not xas_pause(): @start can be inside of the first. */
+			xas_set(&xas, folio_next_index(folio));
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+	return nr_pages << PAGE_SHIFT;
+}
+
+/**
+ * guest_memfd_get_run - find out what a range of a file begins with
+ * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
+ * @offset:	Start of the range in bytes.
+ * @size:	Its size in bytes; becomes that of the part, from the start on, of
+ *		which all is private or all is shared.
+ * @shared:	Which of them it is.
+ * @resident:	How many bytes of that part are in memory.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for read.
+ * Return: 0; -EINVAL as guest_memfd_convert().
+ */
+int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
+			u64 *resident)
+{
+	struct inode *inode = file_inode(file);
+	pgoff_t start, end;
+
+	if (!gmem_is_convertible(inode) ||
+	    !gmem_range_is_valid(inode, offset, *size))
+		return -EINVAL;
+
+	start = offset >> PAGE_SHIFT;
+	end = start + (*size >> PAGE_SHIFT);
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	*shared = gmem_is_shared(inode, start);
+	if (*shared)
+		gmem_next_shared(inode, &start, &end);
+	else
+		gmem_next_private(inode, &start, &end);
+	*resident = gmem_resident(inode, start, end);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+
+	*size = (u64)(end - start) << PAGE_SHIFT;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_get_run);

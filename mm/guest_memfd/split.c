@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: large folios are split where a part of them changes.
+ *
+ * A hole that begins inside of a large folio, a page in it that the hardware
+ * has lost: what is to change becomes a folio of its own first.  The pages stay
+ * where they are in memory and keep what is in them.
+ */
+
+/**
+ * DOC: splitting
+ *
+ * A folio is split in place, with invalidate_lock held for write, and after
+ * clients have been told to drop their mappings of all of it, not just of the
+ * part that is to change: one that was about to map the folio as a whole would
+ * map that part, too::
+ *
+ *	CPU 0: a hole is punched		CPU 1: fault, guest
+ *
+ *						note the sequence number
+ *						invalidate_lock (read)
+ *						page 0 of the folio, order 9
+ *						unlock
+ *	invalidate_lock (write)
+ *	  invalidate_start(pages 8 to 15)
+ *						client's lock
+ *						page 0 is not among these:
+ *						map all 512 pages
+ *						unlock
+ *	  split, free pages 8 to 15
+ *
+ * So before a range changes, the folios at its edges are split, each in an
+ * invalidation of its own that covers all of it.  They stay split for as long as
+ * the lock is held, and what then changes are whole folios.
+ *
+ * split_huge_page_to_list() demands that nobody holds a reference but the page
+ * cache and its caller, and freezes the count while it works.  The reference
+ * with which the file pins the folio is dropped for that time; afterwards the
+ * one that comes with the list of tail pages is each one's new pin.  The folio
+ * lock is held throughout, invalidate_lock keeps everybody from looking the
+ * folio up for a client or a fault, and who still finds it otherwise cannot do
+ * worse than take a reference, whereupon the split fails.
+ *
+ * Then there are two kinds of others: those that are about to let go, such as a
+ * fault that is going to find itself outdated, and those that keep the page,
+ * such as vmsplice() or a DMA to a shared file.  So try again, with the locks
+ * dropped in between, for about a second in all, and then report -EBUSY.  Up to
+ * then nothing has changed but page tables, which are filled again by the next
+ * access.
+ *
+ * mm itself would split folios, too, without telling clients: to migrate them,
+ * or to offline one of their pages.  It asks ->release_folio() before, which
+ * says no to everybody but us.
+ */
+
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/pagevec.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+#include <trace/events/guest_memfd.h>
+
+#include "account.h"
+#include "internal.h"
+
+/* Delays of 1, 2, 4 ... 512 ms between them. */
+#define GMEM_SPLIT_TRIES	10
+
+/* Pages to look at before faults, and memory_failure(), are let in again. */
+#define GMEM_SPLIT_CHUNK	BIT(16)
+
+/* For ->release_folio(): whether it is us who split this folio.  It is locked. */
+bool gmem_is_splitting(struct folio *folio)
+{
+	return READ_ONCE(GMEM_I(folio->mapping->host)->splitting) == folio;
+}
+
+/* A page that has become a folio gets what the large one had. */
+static void gmem_adopt(struct inode *inode, struct folio *folio, void *private)
+{
+	folio->private = NULL;
+	if (private && gmem_was_private(inode, folio->index))
+		folio->private = private;
+	if (folio_test_hwpoison(folio) && gmem_claim_poison(folio))
+		folio_get(folio);
+}
+
+static int gmem_split_locked(struct inode *inode, struct folio *folio)
+{
+	struct gmem_inode *gi = GMEM_I(inode);
+	unsigned long nr = folio_nr_pages(folio);
+	unsigned int order = folio_order(folio);
+	bool huge = folio_test_pmd_mappable(folio);
+	struct page *page = &folio->page;
+	void *private = folio->private;
+	struct page *tail, *next;
+	LIST_HEAD(tails);
+	unsigned long i;
+	int ret;
+
+	gmem_assert_locked_write(inode);
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	WRITE_ONCE(gi->splitting, folio);
+	folio_put(folio);
+	ret = split_huge_page_to_list(page, &tails);
+	folio_get(folio);
+	WRITE_ONCE(gi->splitting, NULL);
+
+	trace_guest_memfd_split(inode, folio->index, order, ret);
+	if (ret)
+		return ret == -ENOMEM ? ret : -EAGAIN;
+
+	if (huge)
+		gmem_unaccount_huge(inode, nr);
+	list_for_each_entry_safe(tail, next, &tails, lru)
+		list_del(&tail->lru);
+	for (i = 0; i < nr; i++)
+		gmem_adopt(inode, page_folio(page + i), private);
+	return 0;
+}
+
+/* The caller has a reference to the folio, which is large and in the file. */
+static int gmem_split_folio(struct inode *inode, struct folio *folio)
+{
+	pgoff_t end = folio_next_index(folio);
+	pgoff_t start = folio->index;
+	int ret;
+
+	gmem_invalidate_start(inode, start, end);
+	folio_lock(folio);
+	ret = gmem_split_locked(inode, folio);
+	folio_unlock(folio);
+	gmem_invalidate_end(inode, start, end);
+	return ret;
+}
+
+/* Afterwards no folio has pages on both sides of @index. */
+static int gmem_split_at(struct inode *inode, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(inode->i_mapping, index);
+	int ret = 0;
+
+	if (!folio)
+		return 0;
+	if (folio->index < index)
+		ret = gmem_split_folio(inode, folio);
+	folio_put(folio);
+	return ret;
+}
+
+static bool gmem_is_large(struct folio *folio)
+{
+	return folio_test_large(folio);
+}
+
+static bool gmem_is_large_poisoned(struct folio *folio)
+{
+	return folio_test_large(folio) && folio_test_has_hwpoisoned(folio);
+}
+
+/*
+ * Split what @match says, of all that has pages in [start, end), to the end in
+ * any case.  Returns the first error.
+ */
+static int gmem_split_matching(struct inode *inode, pgoff_t start, pgoff_t end,
+			       bool (*match)(struct folio *folio))
+{
+	struct folio_batch fbatch;
+	int err, ret = 0;
+	unsigned int i;
+
+	gmem_assert_locked_write(inode);
+
+	folio_batch_init(&fbatch);
+	while (start < end &&
+	       filemap_get_folios(inode->i_mapping, &start, end - 1, &fbatch)) {
+		for (i = 0; i < folio_batch_count(&fbatch); i++) {
+			if (!match(fbatch.folios[i]))
+				continue;
+			err = gmem_split_folio(inode, fbatch.folios[i]);
+			ret = ret ?: err;
+		}
+		folio_batch_release(&fbatch);
+		cond_resched();
+	}
+	return ret;
+}
+
+/**
+ * gmem_split_range - have no folio reach across the edges of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Afterwards the range consists of whole folios, none of them larger than a
+ * page if it contains a poisoned one, and can be removed.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write, before
+ *	    gmem_invalidate_start() for the range.
+ * Return: 0; -EAGAIN if somebody holds a reference, see gmem_split_wait();
+ *	   -ENOMEM.  Whatever was split or not, all pages are as before.
+ */
+int gmem_split_range(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	int ret;
+
+	gmem_assert_locked_write(inode);
+
+	ret = gmem_split_at(inode, start);
+	if (!ret)
+		ret = gmem_split_at(inode, end);
+	/* Often there has never been one, and then this need not cost a walk. */
+	if (!ret && READ_ONCE(GMEM_I(inode)->has_poison))
+		ret = gmem_split_matching(inode, start, end,
+					  gmem_is_large_poisoned);
+	return ret;
+}
+
+/**
+ * gmem_split_all - have only folios of one page in a range
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: As for gmem_split_range().
+ * Return: As for gmem_split_range().
+ */
+int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	return gmem_split_matching(inode, start, end, gmem_is_large);
+}
+
+/**
+ * gmem_split_wait - wait for others to drop their references
+ * @tries:	How often this has been done; begins with 0.
+ *
+ * Context: Process context, without any lock that others may wait for.
+ * Return: 0 to try again; -EBUSY if it has been enough; -EINTR if the task is
+ *	   being killed.
+ */
+int gmem_split_wait(unsigned int *tries)
+{
+	ktime_t delay = ms_to_ktime(1 << *tries);
+
+	if (*tries == GMEM_SPLIT_TRIES)
+		return -EBUSY;
+	/* mlock() of a mapping leaves references in lists of each CPU. */
+	if (*tries == 1)
+		lru_add_drain_all();
+	(*tries)++;
+
+	set_current_state(TASK_KILLABLE);
+	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+static int gmem_split_poisoned_once(struct inode *inode)
+{
+	pgoff_t size = i_size_read(inode) >> PAGE_SHIFT;
+	pgoff_t start, end;
+	int err, ret = 0;
+
+	for (start = 0; start < size; start = end) {
+		end = min(size, start + GMEM_SPLIT_CHUNK);
+		filemap_invalidate_lock(inode->i_mapping);
+		err = gmem_split_matching(inode, start, end,
+					  gmem_is_large_poisoned);
+		filemap_invalidate_unlock(inode->i_mapping);
+		ret = ret ?: err;
+	}
+	return ret;
+}
+
+/**
+ * gmem_split_poisoned - make each poisoned page a folio of its own
+ * @inode:	Inode of the file.
+ *
+ * If that is not possible, large folios stay; they are lost as a whole when
+ * they leave the file as such.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for write.
+ */
+void gmem_split_poisoned(struct inode *inode)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	if (!READ_ONCE(GMEM_I(inode)->has_poison))
+		return;
+
+	do {
+		ret = gmem_split_poisoned_once(inode);
+	} while (ret == -EAGAIN && !gmem_split_wait(&tries));
+}
+
+static void gmem_split_work(struct work_struct *work)
+{
+	struct gmem_inode *gi = container_of(work, struct gmem_inode,
+					     split_work);
+
+	gmem_split_poisoned(&gi->vfs_inode);
+	iput(&gi->vfs_inode);
+}
+
+/**
+ * gmem_queue_split - have gmem_split_poisoned() called soon
+ * @inode:	Inode of the file; the caller has a reference.
+ *
+ * memory_failure() cannot do it itself: it holds a lock that is the whole
+ * system's, and others may have to drop references first.
+ *
+ * Context: Any.
+ * Return: true if the caller's reference is used for that.
+ */
+bool gmem_queue_split(struct inode *inode)
+{
+	return queue_work(system_unbound_wq, &GMEM_I(inode)->split_work);
+}
+
+void gmem_init_split(struct inode *inode)
+{
+	struct gmem_inode *gi = GMEM_I(inode);
+
+	gi->splitting = NULL;
+	gi->has_poison = false;
+	INIT_WORK(&gi->split_work, gmem_split_work);
+}

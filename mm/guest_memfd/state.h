@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What of a convertible file is shared; see state.c.
+ */
+#ifndef _MM_GUEST_MEMFD_STATE_H
+#define _MM_GUEST_MEMFD_STATE_H
+
+#include <linux/types.h>
+
+struct inode;
+struct interval_tree_node;
+
+void gmem_init_state(struct inode *inode);
+int gmem_start_state(struct inode *inode);
+void gmem_destroy_state(struct inode *inode);
+struct interval_tree_node *gmem_alloc_range(void);
+
+u64 gmem_shared_bytes(struct inode *inode);
+bool gmem_is_shared(struct inode *inode, pgoff_t index);
+bool gmem_next_shared(struct inode *inode, pgoff_t *start, pgoff_t *end);
+bool gmem_next_private(struct inode *inode, pgoff_t *start, pgoff_t *end);
+void gmem_set_shared(struct inode *inode, pgoff_t start, pgoff_t end,
+		     struct interval_tree_node **spare);
+void gmem_set_private(struct inode *inode, pgoff_t start, pgoff_t end,
+		      struct interval_tree_node **spare);
+
+void gmem_begin_pending(struct inode *inode, struct interval_tree_node *node);
+void gmem_end_pending(struct inode *inode, struct interval_tree_node *node);
+bool gmem_find_pending(struct inode *inode, pgoff_t *start, pgoff_t end);
+u64 gmem_pending_bytes(struct inode *inode);
+void gmem_wait_pending(struct inode *inode, pgoff_t index);
+
+static inline bool gmem_is_pending(struct inode *inode, pgoff_t index)
+{
+	return gmem_find_pending(inode, &index, index + 1);
+}
+
+#endif /* _MM_GUEST_MEMFD_STATE_H */

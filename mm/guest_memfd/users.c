@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: who uses pages that shall become private.
+ *
+ * A user is a page table of the host, from which a page can be taken, or holds a
+ * reference, which cannot.  See DOC: conversion for why nobody new comes while
+ * this looks around, and what the result is good for.
+ *
+ * Nobody tells here whom a reference belongs to.  That there are more than
+ * the file itself has is all that can be seen.
+ */
+
+#include <linux/mm.h>
+#include <linux/pagevec.h>
+#include <linux/sched.h>
+#include <linux/xarray.h>
+
+#include "../internal.h"
+#include "convert.h"
+#include "internal.h"
+#include "state.h"
+
+/* Folios that are frozen, one by one, without enabling interrupts. */
+#define GMEM_FREEZE_BATCH	32
+
+/**
+ * gmem_convert_blocked - note why a conversion is not possible
+ * @c:		The conversion.
+ * @index:	Index of the page that it is about.
+ * @reason:	What is the matter with the page.
+ *
+ * Context: Any.
+ * Return: -EAGAIN
+ */
+int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
+			 enum guest_memfd_busy reason)
+{
+	c->args->error_offset = (u64)index << PAGE_SHIFT;
+	c->args->reason = reason;
+	return -EAGAIN;
+}
+
+/*
+ * Who uses @folio besides the file and @refs references of the caller?  What
+ * has been lost by the hardware is of no use to anybody, and the references
+ * that memory_failure() keeps say nothing.
+ */
+static enum guest_memfd_busy gmem_folio_busy(struct folio *folio, int refs)
+{
+	if (gmem_is_lost(folio))
+		return GUEST_MEMFD_NOT_BUSY;
+	if (folio_mapped(folio))
+		return GUEST_MEMFD_BUSY_MAPPED;
+	if (folio_ref_count(folio) == gmem_folio_refs(folio) + refs)
+		return GUEST_MEMFD_NOT_BUSY;
+	if (folio_maybe_dma_pinned(folio))
+		return GUEST_MEMFD_BUSY_PINNED;
+	return GUEST_MEMFD_BUSY_OTHER;
+}
+
+/* A fault may have mapped it after the range was unmapped. */
+static void gmem_unmap_folio(struct folio *folio)
+{
+	if (!folio_mapped(folio))
+		return;
+
+	folio_lock(folio);
+	if (folio_mapped(folio))
+		unmap_mapping_folio(folio);
+	folio_unlock(folio);
+}
+
+/* Nobody new comes to [start, end), all of which is shared. */
+static int gmem_check_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
+{
+	enum guest_memfd_busy reason = GUEST_MEMFD_NOT_BUSY;
+	struct folio_batch fbatch;
+	pgoff_t index = 0;
+	unsigned int i;
+
+	gmem_assert_locked(c->inode);
+
+	folio_batch_init(&fbatch);
+	while (!reason && filemap_get_folios(c->inode->i_mapping, &start,
+					     end - 1, &fbatch)) {
+		for (i = 0; i < folio_batch_count(&fbatch); i++) {
+			struct folio *folio = fbatch.folios[i];
+
+			if (!reason) {
+				gmem_unmap_folio(folio);
+				reason = gmem_folio_busy(folio, 1);
+				index = folio->index;
+			}
+			folio_put(folio);
+		}
+		folio_batch_init(&fbatch);
+		cond_resched();
+	}
+	return reason ? gmem_convert_blocked(c, index, reason) : 0;
+}
+
+/**
+ * gmem_check_range - look for users of what is shared in a range
+ * @c:		The conversion of the range to private.
+ * @from:	The page index from which on to look.
+ *
+ * Context: Process context, may sleep; invalidate_lock held, and since the range
+ *	    was unmapped either that or the range is pending: nobody new comes.
+ * Return: 0; -EAGAIN for the first page that has a user.
+ */
+int gmem_check_range(struct gmem_convert *c, pgoff_t from)
+{
+	pgoff_t start = from, end = c->end;
+	int ret = 0;
+
+	gmem_assert_locked(c->inode);
+
+	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
+		ret = gmem_check_users(c, start, end);
+		start = end;
+		end = c->end;
+		cond_resched();
+	}
+	return ret;
+}
+
+static enum guest_memfd_busy gmem_freeze_folio(struct folio *folio)
+{
+	enum guest_memfd_busy reason = gmem_folio_busy(folio, 0);
+	int refs = gmem_folio_refs(folio);
+
+	if (reason || gmem_is_lost(folio))
+		return reason;
+	if (!folio_ref_freeze(folio, refs))
+		return GUEST_MEMFD_BUSY_OTHER;
+	folio_ref_unfreeze(folio, refs);
+	return GUEST_MEMFD_NOT_BUSY;
+}
+
+/* See for the last time that nobody uses [start, end), all of it shared. */
+static int gmem_freeze_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
+{
+	XA_STATE(xas, &c->inode->i_mapping->i_pages, start);
+	enum guest_memfd_busy reason = GUEST_MEMFD_NOT_BUSY;
+	struct folio *folio;
+	unsigned int n = 0;
+	pgoff_t index = 0;
+
+	gmem_assert_locked_write(c->inode);
+
+	xas_lock_irq(&xas);
+	xas_for_each(&xas, folio, end - 1) {
+		reason = gmem_freeze_folio(folio);
+		if (reason) {
+			index = folio->index;
+			break;
+		}
+		if (++n % GMEM_FREEZE_BATCH)
+			continue;
+		xas_pause(&xas);
+		xas_unlock_irq(&xas);
+		cond_resched();
+		xas_lock_irq(&xas);
+	}
+	xas_unlock_irq(&xas);
+	return reason ? gmem_convert_blocked(c, index, reason) : 0;
+}
+
+/**
+ * gmem_freeze_range - see that nobody uses what is shared in a range
+ * @c:		The conversion of the range to private.
+ *
+ * Context: Process context, may sleep; invalidate_lock held for write, with
+ *	    which it is certain.
+ * Return: 0; -EAGAIN for the first page that has a user.
+ */
+int gmem_freeze_range(struct gmem_convert *c)
+{
+	pgoff_t start = c->start, end = c->end;
+	int ret = 0;
+
+	gmem_assert_locked_write(c->inode);
+
+	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
+		ret = gmem_freeze_users(c, start, end);
+		start = end;
+		end = c->end;
+		cond_resched();
+	}
+	return ret;
+}

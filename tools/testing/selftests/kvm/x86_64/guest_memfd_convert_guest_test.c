@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Conversion in place, seen from inside the guest: a slot whose memory is a
+ * convertible file, of which the guest sees all and the host what is shared.
+ */
+#define _GNU_SOURCE /* for fallocate(2) */
+#include <asm/kvm_para.h>
+#include <asm/pvclock-abi.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "guest_memfd_convert.h"
+#include "guest_memfd_guest.h"
+#include "guest_memfd_holder.h"
+#include "processor.h"
+
+#define P		GMEM_PAGE_SIZE
+#define NR_PAGES	256
+#define SIZE		GMEM_PAGES(NR_PAGES)
+#define GPA(page)	(GMEM_DATA_GPA + GMEM_PAGES(page))
+#define LONG		(100000 * MS)
+#define AT_ONCE		(5000 * MS)
+
+/* Tags of patterns. */
+enum { FIRST = 1, SECOND, THIRD };
+
+struct fixture {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct gmem_slot slot;
+	int fd;
+	char *mem;
+};
+
+/* The data slot that the library made is replaced by one that is convertible. */
+static void start(struct fixture *f, u64 flags)
+{
+	f->vm = guest_vm_create(1, &f->vcpu, SIZE, &f->slot);
+	gmem_slot_delete(&f->slot);
+	f->fd = vm_create_guest_memfd(f->vm, SIZE, flags);
+	f->mem = gmem_mmap(f->fd, SIZE, 0);
+	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, SIZE, NULL, f->fd, 0);
+}
+
+static void start_shared(struct fixture *f)
+{
+	start(f, GMEM_SHARED_FLAGS);
+}
+
+static void end(struct fixture *f)
+{
+	munmap(f->mem, SIZE);
+	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+	gmem_slot_bind(&f->slot);
+	close(f->fd);
+	gmem_vm_free(f->vm, &f->slot);
+}
+
+static void test_guest_and_host_see_the_same_while_shared(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	guest_check_zero(f.vcpu, GPA(0), SIZE);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	guest_fill(f.vcpu, GPA(0), SIZE, SECOND);
+	host_check(f.mem, GPA(0), SIZE, SECOND);
+	ASSERT_EQ(gmem_allocated(f.fd), SIZE);
+	end(&f);
+}
+
+static void test_guest_has_private_memory_for_itself(void)
+{
+	struct fixture f;
+	int i;
+
+	start(&f, GUEST_MEMFD_FLAG_MMAP);
+	guest_check_zero(f.vcpu, GPA(0), SIZE);
+	guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
+	for (i = 0; i < NR_PAGES; i += 7)
+		gmem_assert_sigbus(f.mem + i * P);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	end(&f);
+}
+
+/* The host loads an image, and takes it out of its own reach. */
+static void test_contents_become_private_with_the_memory(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	guest_check(f.vcpu, GPA(0), SIZE / 2, FIRST);
+	gmem_to_private(f.fd, 0, SIZE);
+	/* What the guest has mapped, and what not. */
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	gmem_assert_sigbus(f.mem);
+	gmem_assert_sigbus(f.mem + SIZE - P);
+	guest_fill(f.vcpu, GPA(0), SIZE, SECOND);
+	guest_check(f.vcpu, GPA(0), SIZE, SECOND);
+	ASSERT_EQ(gmem_allocated(f.fd), SIZE);
+	end(&f);
+}
+
+/* What the guest had as private, nobody finds when it is shared. */
+static void test_secrets_are_gone_when_shared(void)
+{
+	struct fixture f;
+	int host_first;
+
+	for (host_first = 0; host_first < 2; host_first++) {
+		start(&f, GUEST_MEMFD_FLAG_MMAP);
+		guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
+		gmem_to_shared(f.fd, P, SIZE - 2 * P);
+		if (host_first)
+			host_check_zero(f.mem + P, SIZE - 2 * P);
+		guest_check_zero(f.vcpu, GPA(1), SIZE - 2 * P);
+		host_check_zero(f.mem + P, SIZE - 2 * P);
+		guest_check(f.vcpu, GPA(0), P, FIRST);
+		guest_check(f.vcpu, GPA(NR_PAGES - 1), P, FIRST);
+		guest_fill(f.vcpu, GPA(1), SIZE - 2 * P, SECOND);
+		host_check(f.mem + P, GPA(1), SIZE - 2 * P, SECOND);
+		end(&f);
+	}
+}
+
+static void test_zeroed_before_private_again(void)
+{
+	struct fixture f;
+
+	start(&f, GUEST_MEMFD_FLAG_MMAP);
+	guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
+	/* Nobody looks while it is shared. */
+	gmem_to_shared(f.fd, 0, SIZE);
+	gmem_to_private(f.fd, 0, SIZE);
+	guest_check_zero(f.vcpu, GPA(0), SIZE);
+	end(&f);
+}
+
+static void test_single_pages_and_holes(void)
+{
+	struct fixture f;
+	int i;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	for (i = 1; i < NR_PAGES; i += 2)
+		gmem_to_private(f.fd, i * P, P);
+	for (i = 0; i < NR_PAGES; i++) {
+		guest_check(f.vcpu, GPA(i), P, FIRST);
+		if (i & 1)
+			gmem_assert_sigbus(f.mem + i * P);
+		else
+			host_check(f.mem + i * P, GPA(i), P, FIRST);
+	}
+	gmem_punch_hole(f.fd, 0, SIZE);
+	guest_check_zero(f.vcpu, GPA(0), SIZE);
+	guest_fill(f.vcpu, GPA(0), SIZE, SECOND);
+	for (i = 0; i < NR_PAGES; i += 2)
+		host_check(f.mem + i * P, GPA(i), P, SECOND);
+	gmem_assert_sigbus(f.mem + P);
+	end(&f);
+}
+
+static void test_attributes_of_the_vm_have_no_effect(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	vm_mem_set_private(f.vm, GPA(0), SIZE);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	host_check(f.mem, GPA(0), SIZE, FIRST);
+	gmem_to_private(f.fd, 0, SIZE);
+	vm_mem_set_shared(f.vm, GPA(0), SIZE);
+	gmem_assert_sigbus(f.mem);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	end(&f);
+}
+
+static void test_slot_comes_and_goes_and_the_state_stays(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	gmem_to_private(f.fd, 0, SIZE / 2);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	vm_set_user_memory_region2(f.vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+	gmem_to_private(f.fd, SIZE / 2, P);
+	gmem_assert_sigbus(f.mem);
+	/* The other way round: second half first. */
+	vm_set_user_memory_region2(f.vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, SIZE / 2, NULL, f.fd,
+				   SIZE / 2);
+	guest_cmd_set(f.vcpu, GUEST_OP_READ, GPA(3), 0, 0);
+	guest_cmd_finish(f.vcpu);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->value,
+		  guest_pattern(GPA(3 + NR_PAGES / 2), FIRST));
+	vm_set_user_memory_region2(f.vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+	vm_set_user_memory_region2(f.vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, SIZE, NULL, f.fd, 0);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	gmem_assert_is(f.fd, 0, SIZE / 2 + P, GMEM_PRIVATE);
+	end(&f);
+}
+
+static void test_memory_is_mapped_in_advance_either_way(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	gmem_to_private(f.fd, 0, SIZE / 2);
+	vcpu_pre_fault(f.vcpu, GPA(0), SIZE);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	gmem_to_shared(f.fd, 0, SIZE / 2);
+	vcpu_pre_fault(f.vcpu, GPA(0), SIZE);
+	guest_check_zero(f.vcpu, GPA(0), SIZE / 2);
+	host_check_zero(f.mem, SIZE / 2);
+	end(&f);
+}
+
+/*
+ * KVM keeps the page of the guest's clock (a gfn_to_pfn_cache).  It must write to
+ * the guest's page whatever that is, and to no other.
+ */
+static void run_clock(struct fixture *f)
+{
+	struct kvm_clock_data data = {};
+
+	/* The page is updated before the vCPU runs next. */
+	vm_ioctl(f->vm, KVM_GET_CLOCK, &data);
+	data.flags = 0;
+	vm_ioctl(f->vm, KVM_SET_CLOCK, &data);
+	guest_do(f->vcpu, GUEST_OP_NOP, 0, 0, 0);
+}
+
+static u64 clock_word(struct fixture *f, u64 gpa)
+{
+	/* tsc_timestamp, and not the version, which can be read half way. */
+	return guest_read(f->vcpu, gpa + 8);
+}
+
+static void test_clock_follows_conversions(void)
+{
+	struct fixture f;
+	u64 before;
+
+	start_shared(&f);
+	vcpu_set_msr(f.vcpu, MSR_KVM_SYSTEM_TIME_NEW, GPA(5) | 1);
+	run_clock(&f);
+	before = READ_ONCE(*(u64 *)(f.mem + 5 * P + 8));
+	TEST_ASSERT(before, "no clock while shared");
+
+	gmem_to_private(f.fd, 0, SIZE);
+	run_clock(&f);
+	TEST_ASSERT(clock_word(&f, GPA(5)) != before,
+		    "no clock while private");
+	gmem_assert_sigbus(f.mem + 5 * P);
+
+	gmem_to_shared(f.fd, 0, SIZE);
+	host_check_zero(f.mem + 5 * P, P);
+	run_clock(&f);
+	TEST_ASSERT(READ_ONCE(*(u64 *)(f.mem + 5 * P + 8)),
+		    "no clock, shared again");
+
+	/* Another page has come to this place. */
+	gmem_punch_hole(f.fd, 5 * P, P);
+	gmem_to_private(f.fd, 5 * P, P);
+	run_clock(&f);
+	TEST_ASSERT(clock_word(&f, GPA(5)), "no clock after a hole");
+	vcpu_set_msr(f.vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0);
+	end(&f);
+}
+
+/*
+ * Pending
+ */
+
+struct runner {
+	struct kvm_vcpu *vcpu;
+	int ret;
+	bool done;
+	pthread_t thread;
+};
+
+static void no_action(int sig)
+{
+}
+
+/* KVM_RUN once: a signal ends it. */
+static void *runner_thread(void *arg)
+{
+	struct runner *r = arg;
+
+	r->ret = errno_of(__vcpu_run(r->vcpu));
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void runner_start(struct runner *r, struct kvm_vcpu *vcpu)
+{
+	struct sigaction act = { .sa_handler = no_action };
+
+	sigaction(SIGUSR1, &act, NULL);
+	*r = (struct runner) { .vcpu = vcpu };
+	TEST_ASSERT(!pthread_create(&r->thread, NULL, runner_thread, r),
+		    "no thread");
+}
+
+static bool runner_is_done(struct runner *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+}
+
+static void test_vcpu_waits_for_a_pending_page(void)
+{
+	struct gmem_conv_thread t;
+	struct gmem_holder *h;
+	struct fixture f;
+	struct runner r;
+	u64 now;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
+	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
+
+	guest_cmd_set(f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
+	runner_start(&r, f.vcpu);
+	usleep(500000);
+	TEST_ASSERT(!runner_is_done(&r), "did not wait: %d", r.ret);
+
+	/* Nobody waits for the vCPU; this needs that it is out of srcu. */
+	now = gmem_now();
+	vm_set_user_memory_region2(f.vm, 20, KVM_MEM_GUEST_MEMFD, BIT_ULL(37),
+				   P, NULL, f.slot.fd, 0);
+	vm_set_user_memory_region2(f.vm, 20, 0, BIT_ULL(37), 0, NULL, -1, 0);
+	TEST_ASSERT(gmem_now() - now < AT_ONCE, "slot update waited");
+
+	gmem_release(h);
+	ASSERT_EQ(gmem_conv_join(&t), 0);
+	pthread_join(r.thread, NULL);
+	ASSERT_EQ(r.ret, 0);
+	guest_cmd_complete(f.vcpu);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->nr_bad, 0ULL);
+	end(&f);
+}
+
+static void test_signal_gets_a_vcpu_out(void)
+{
+	struct gmem_conv_thread t;
+	struct gmem_holder *h;
+	struct fixture f;
+	struct runner r;
+	u64 now;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
+	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
+	guest_cmd_set(f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
+	runner_start(&r, f.vcpu);
+	usleep(500000);
+	TEST_ASSERT(!runner_is_done(&r), "did not wait: %d", r.ret);
+	now = gmem_now();
+	pthread_kill(r.thread, SIGUSR1);
+	pthread_join(r.thread, NULL);
+	ASSERT_EQ(r.ret, -EINTR);
+	TEST_ASSERT(gmem_now() - now < AT_ONCE, "late");
+
+	gmem_release(h);
+	ASSERT_EQ(gmem_conv_join(&t), 0);
+	guest_cmd_finish(f.vcpu);
+	end(&f);
+}
+
+/* The guest goes on with what it has mapped, and next to what is pending. */
+static void test_vcpu_is_not_disturbed_by_pending_pages(void)
+{
+	struct gmem_conv_thread t;
+	struct gmem_holder *h;
+	struct fixture f;
+	u64 now;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
+	guest_check(f.vcpu, GPA(0), P, FIRST);
+	/* The first look for users does not take its mappings. */
+	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
+	now = gmem_now();
+	guest_check(f.vcpu, GPA(0), P, FIRST);
+	guest_check(f.vcpu, GPA(NR_PAGES / 2), SIZE / 2, FIRST);
+	TEST_ASSERT(gmem_now() - now < AT_ONCE, "waited");
+	gmem_release(h);
+	ASSERT_EQ(gmem_conv_join(&t), 0);
+	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
+	end(&f);
+}
+
+static void test_pre_fault_of_a_pending_page_gives_eagain(void)
+{
+	struct kvm_pre_fault_memory range = { .gpa = GPA(3), .size = P };
+	struct gmem_conv_thread t;
+	struct gmem_holder *h;
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
+	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
+	ASSERT_EQ(vcpu_pre_fault_once(f.vcpu, &range), -EAGAIN);
+	gmem_release(h);
+	ASSERT_EQ(gmem_conv_join(&t), 0);
+	vcpu_pre_fault(f.vcpu, GPA(3), P);
+	end(&f);
+}
+
+static void test_lost_page_is_reported_as_what_it_is(void)
+{
+	struct fixture f;
+
+	start_shared(&f);
+	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	if (madvise(f.mem + 3 * P, P, MADV_HWPOISON))
+		gmem_skip("no MADV_HWPOISON, errno %d", errno);
+	guest_cmd_set(f.vcpu, GUEST_OP_READ, GPA(3), 0, 0);
+	gmem_vcpu_run_memory_fault(f.vcpu, EHWPOISON, 0, GPA(3), P);
+	gmem_to_private(f.fd, 0, SIZE);
+	gmem_vcpu_run_memory_fault(f.vcpu, EHWPOISON,
+				   KVM_MEMORY_EXIT_FLAG_PRIVATE, GPA(3), P);
+	gmem_punch_hole(f.fd, 3 * P, P);
+	guest_cmd_finish(f.vcpu);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->value, 0ULL);
+	end(&f);
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_guest_and_host_see_the_same_while_shared),
+	GMEM_TEST(test_guest_has_private_memory_for_itself),
+	GMEM_TEST(test_contents_become_private_with_the_memory),
+	GMEM_TEST(test_secrets_are_gone_when_shared),
+	GMEM_TEST(test_zeroed_before_private_again),
+	GMEM_TEST(test_single_pages_and_holes),
+	GMEM_TEST(test_attributes_of_the_vm_have_no_effect),
+	GMEM_TEST(test_slot_comes_and_goes_and_the_state_stays),
+	GMEM_TEST(test_memory_is_mapped_in_advance_either_way),
+	GMEM_TEST(test_clock_follows_conversions),
+	GMEM_TEST(test_vcpu_waits_for_a_pending_page),
+	GMEM_TEST(test_signal_gets_a_vcpu_out),
+	GMEM_TEST(test_vcpu_is_not_disturbed_by_pending_pages),
+	GMEM_TEST(test_pre_fault_of_a_pending_page_gives_eagain),
+	GMEM_TEST(test_lost_page_is_reported_as_what_it_is),
+};
+
+int main(int argc, char *argv[])
+{
+	setbuf(stdout, NULL);
+	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
+}
