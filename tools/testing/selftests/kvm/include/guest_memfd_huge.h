@@ -36,6 +36,32 @@ static inline u64 vm_nr_huge(struct kvm_vm *vm)
 	return vm_get_stat(vm, "pages_2m");
 }
 
+/* A file without a slot, full of large folios: what tests of failures work on. */
+struct huge_file {
+	struct kvm_vm *vm;
+	u64 size;
+	u64 flags;
+	int fd;
+};
+
+static inline void huge_file_setup(void *ctx)
+{
+	struct huge_file *f = ctx;
+
+	f->fd = vm_create_guest_memfd(f->vm, f->size, f->flags);
+	gmem_allocate(f->fd, 0, f->size);
+}
+
+static inline void huge_file_teardown(void *ctx)
+{
+	close(((struct huge_file *)ctx)->fd);
+}
+
+static inline bool huge_file_has(struct huge_file *f, u64 allocated, u64 huge)
+{
+	return gmem_allocated(f->fd) == allocated && gmem_huge(f->fd) == huge;
+}
+
 static inline void huge_require_private(void)
 {
 	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM)))

@@ -320,66 +320,69 @@ static bool runner_is_done(struct runner *r)
 	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
 }
 
-static void test_vcpu_waits_for_a_pending_page(void)
-{
+/* A vCPU that waits for a page, which waits for a pipe to be emptied. */
+struct waiting {
 	struct gmem_conv_thread t;
 	struct gmem_holder *h;
 	struct fixture f;
 	struct runner r;
+};
+
+static void start_waiting(struct waiting *w)
+{
+	start_shared(&w->f);
+	host_fill(w->f.mem, GPA(0), SIZE, FIRST);
+	w->h = gmem_hold(GMEM_HOLD_PIPE, w->f.mem + 5 * P, P);
+	gmem_conv_start(&w->t, w->f.fd, 0, SIZE / 2, LONG);
+
+	guest_cmd_set(w->f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
+	runner_start(&w->r, w->f.vcpu);
+	usleep(500000);
+	TEST_ASSERT(!runner_is_done(&w->r), "did not wait: %d", w->r.ret);
+}
+
+static void end_wait(struct waiting *w)
+{
+	gmem_release(w->h);
+	ASSERT_EQ(gmem_conv_join(&w->t), 0);
+}
+
+static void test_vcpu_waits_for_a_pending_page(void)
+{
+	struct waiting w;
 	u64 now;
 
-	start_shared(&f);
-	host_fill(f.mem, GPA(0), SIZE, FIRST);
-	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
-	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
-
-	guest_cmd_set(f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
-	runner_start(&r, f.vcpu);
-	usleep(500000);
-	TEST_ASSERT(!runner_is_done(&r), "did not wait: %d", r.ret);
-
+	start_waiting(&w);
 	/* Nobody waits for the vCPU; this needs that it is out of srcu. */
 	now = gmem_now();
-	vm_set_user_memory_region2(f.vm, 20, KVM_MEM_GUEST_MEMFD, BIT_ULL(37),
-				   P, NULL, f.slot.fd, 0);
-	vm_set_user_memory_region2(f.vm, 20, 0, BIT_ULL(37), 0, NULL, -1, 0);
+	vm_set_user_memory_region2(w.f.vm, 20, KVM_MEM_GUEST_MEMFD, BIT_ULL(37),
+				   P, NULL, w.f.slot.fd, 0);
+	vm_set_user_memory_region2(w.f.vm, 20, 0, BIT_ULL(37), 0, NULL, -1, 0);
 	TEST_ASSERT(gmem_now() - now < AT_ONCE, "slot update waited");
 
-	gmem_release(h);
-	ASSERT_EQ(gmem_conv_join(&t), 0);
-	pthread_join(r.thread, NULL);
-	ASSERT_EQ(r.ret, 0);
-	guest_cmd_complete(f.vcpu);
-	ASSERT_EQ(guest_cmd_of(f.vcpu)->nr_bad, 0ULL);
-	end(&f);
+	end_wait(&w);
+	pthread_join(w.r.thread, NULL);
+	ASSERT_EQ(w.r.ret, 0);
+	guest_cmd_complete(w.f.vcpu);
+	ASSERT_EQ(guest_cmd_of(w.f.vcpu)->nr_bad, 0ULL);
+	end(&w.f);
 }
 
 static void test_signal_gets_a_vcpu_out(void)
 {
-	struct gmem_conv_thread t;
-	struct gmem_holder *h;
-	struct fixture f;
-	struct runner r;
+	struct waiting w;
 	u64 now;
 
-	start_shared(&f);
-	host_fill(f.mem, GPA(0), SIZE, FIRST);
-	h = gmem_hold(GMEM_HOLD_PIPE, f.mem + 5 * P, P);
-	gmem_conv_start(&t, f.fd, 0, SIZE / 2, LONG);
-	guest_cmd_set(f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
-	runner_start(&r, f.vcpu);
-	usleep(500000);
-	TEST_ASSERT(!runner_is_done(&r), "did not wait: %d", r.ret);
+	start_waiting(&w);
 	now = gmem_now();
-	pthread_kill(r.thread, SIGUSR1);
-	pthread_join(r.thread, NULL);
-	ASSERT_EQ(r.ret, -EINTR);
+	pthread_kill(w.r.thread, SIGUSR1);
+	pthread_join(w.r.thread, NULL);
+	ASSERT_EQ(w.r.ret, -EINTR);
 	TEST_ASSERT(gmem_now() - now < AT_ONCE, "late");
 
-	gmem_release(h);
-	ASSERT_EQ(gmem_conv_join(&t), 0);
-	guest_cmd_finish(f.vcpu);
-	end(&f);
+	end_wait(&w);
+	guest_cmd_finish(w.f.vcpu);
+	end(&w.f);
 }
 
 /* The guest goes on with what it has mapped, and next to what is pending. */

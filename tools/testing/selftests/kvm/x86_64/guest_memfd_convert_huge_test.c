@@ -192,59 +192,43 @@ static void test_nothing_to_convert_splits_nothing(void)
  * What can fail
  */
 
-struct fail {
-	struct kvm_vm *vm;
-	int fd;
-};
-
-static void fail_setup(void *ctx)
-{
-	struct fail *f = ctx;
-
-	f->fd = vm_create_guest_memfd(f->vm, SIZE, GUEST_MEMFD_FLAG_MMAP);
-	gmem_allocate(f->fd, 0, SIZE);
-}
-
 static int fail_run(void *ctx)
 {
-	struct fail *f = ctx;
+	struct huge_file *f = ctx;
 
 	return __gmem_convert(f->fd, H + P, P, GMEM_SHARED, 0, 0, NULL);
 }
 
 static bool fail_unchanged(void *ctx)
 {
-	struct fail *f = ctx;
+	struct huge_file *f = ctx;
 
-	return gmem_allocated(f->fd) == SIZE && gmem_huge(f->fd) == SIZE &&
-	       gmem_fdinfo(f->fd, "gmem-shared") == 0;
+	return huge_file_has(f, SIZE, SIZE) && !gmem_fdinfo(f->fd, "gmem-shared");
 }
 
 static bool fail_done(void *ctx)
 {
-	struct fail *f = ctx;
+	struct huge_file *f = ctx;
 
-	return gmem_allocated(f->fd) == SIZE &&
-	       gmem_huge(f->fd) == SIZE - H &&
+	return huge_file_has(f, SIZE, SIZE - H) &&
 	       gmem_fdinfo(f->fd, "gmem-shared") == P;
-}
-
-static void fail_teardown(void *ctx)
-{
-	close(((struct fail *)ctx)->fd);
 }
 
 static void test_convert_without_memory_changes_nothing(void)
 {
 	struct fail_nth_op op = {
 		.name = "convert",
-		.setup = fail_setup,
+		.setup = huge_file_setup,
 		.run = fail_run,
 		.unchanged = fail_unchanged,
 		.done = fail_done,
-		.teardown = fail_teardown,
+		.teardown = huge_file_teardown,
 	};
-	struct fail f = { .vm = gmem_vm_create_barebones() };
+	struct huge_file f = {
+		.vm = gmem_vm_create_barebones(),
+		.size = SIZE,
+		.flags = GUEST_MEMFD_FLAG_MMAP,
+	};
 
 	host_set_thp("always");
 	fail_nth_check(&op, &f);

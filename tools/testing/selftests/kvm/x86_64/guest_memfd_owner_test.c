@@ -211,15 +211,21 @@ static void punch_page(struct guest_fixture *f, u64 page)
 	gmem_punch_hole(f->slot.fd, GMEM_PAGES(page), GMEM_PAGE_SIZE);
 }
 
+/* All of a folio is there, and one half has been private. */
+static void start_half_used(struct guest_fixture *f)
+{
+	start_huge(f);
+	gmem_allocate(f->slot.fd, 0, GMEM_HUGE_SIZE);
+	gmem_slot_delete(&f->slot);
+	use_half(f, 0);
+	leave_half(f, 0);
+}
+
 static void test_split_passes_on_what_has_been_private(void)
 {
 	struct guest_fixture f;
 
-	start_huge(&f);
-	gmem_allocate(f.slot.fd, 0, GMEM_HUGE_SIZE);
-	gmem_slot_delete(&f.slot);
-	use_half(&f, 0);
-	leave_half(&f, 0);
+	start_half_used(&f);
 	punch_page(&f, 300);
 	expect("hole in what was never private", 0, 0, 0);
 	punch_page(&f, 3);
@@ -235,11 +241,7 @@ static void test_split_of_a_folio_of_two_slots(void)
 {
 	struct guest_fixture f;
 
-	start_huge(&f);
-	gmem_allocate(f.slot.fd, 0, GMEM_HUGE_SIZE);
-	gmem_slot_delete(&f.slot);
-	use_half(&f, 0);
-	leave_half(&f, 0);
+	start_half_used(&f);
 	use_half(&f, GMEM_HUGE_SIZE / 2);
 	punch_page(&f, 3);
 	expect("hole in what was private", 0, 0, 1);

@@ -401,56 +401,37 @@ static void test_others_cannot_split(void)
  * What can fail
  */
 
-struct fail {
-	struct kvm_vm *vm;
-	int fd;
-};
-
-static void fail_setup(void *ctx)
-{
-	struct fail *f = ctx;
-
-	f->fd = vm_create_guest_memfd(f->vm, SIZE, 0);
-	gmem_allocate(f->fd, 0, SIZE);
-}
-
 static int fail_run(void *ctx)
 {
-	struct fail *f = ctx;
+	struct huge_file *f = ctx;
 
 	return errno_of(__gmem_punch_hole(f->fd, H + P, P));
 }
 
 static bool fail_unchanged(void *ctx)
 {
-	struct fail *f = ctx;
-
-	return gmem_allocated(f->fd) == SIZE && gmem_huge(f->fd) == SIZE;
+	return huge_file_has(ctx, SIZE, SIZE);
 }
 
 static bool fail_done(void *ctx)
 {
-	struct fail *f = ctx;
-
-	return gmem_allocated(f->fd) == SIZE - P && gmem_huge(f->fd) == SIZE - H;
-}
-
-static void fail_teardown(void *ctx)
-{
-	close(((struct fail *)ctx)->fd);
+	return huge_file_has(ctx, SIZE - P, SIZE - H);
 }
 
 static void test_split_without_memory_changes_nothing(void)
 {
 	struct fail_nth_op op = {
 		.name = "split",
-		.setup = fail_setup,
+		.setup = huge_file_setup,
 		.run = fail_run,
 		.unchanged = fail_unchanged,
 		.done = fail_done,
-		.teardown = fail_teardown,
+		.teardown = huge_file_teardown,
 	};
-	struct fail f = { .vm = gmem_vm_create_barebones() };
+	struct huge_file f = {
+		.vm = gmem_vm_create_barebones(),
+		.size = SIZE,
+	};
 
 	host_set_thp("always");
 	fail_nth_check(&op, &f);
