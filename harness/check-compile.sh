@@ -50,9 +50,28 @@ compile_ours() {
 	return $bad
 }
 
+# has_trylock FILE FUNCTION: sparse cannot follow spin_trylock() and the like, and
+# takes every function that calls one for unbalanced.
+has_trylock() {
+	awk -v name="$2(" '
+		index($0, name) && !/;$/ { inside = 1 }
+		inside && /_trylock\(/ { hit = 1 }
+		inside && /^}/ { exit }
+		END { exit !hit }' "$LINUX/$1"
+}
+
 compile_new() {
+	local line name found=0
 	[[ -f $work/warnings-check ]] || return
-	! grep -Ff <(sed 's/$/:/' "$work/new") "$work/warnings-check"
+	while IFS= read -r line; do
+		name=$(sed -nE "s/.*context imbalance in '(.*)' - different .*/\1/p" <<<"$line")
+		if [[ $name ]] && has_trylock "${line%%:*}" "$name"; then
+			continue
+		fi
+		say "$line"
+		found=1
+	done < <(grep -Ff <(sed 's/$/:/' "$work/new") "$work/warnings-check")
+	(( ! found ))
 }
 
 compile_touched() {

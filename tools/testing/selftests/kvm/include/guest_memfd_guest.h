@@ -131,6 +131,9 @@ void host_check_zero(const void *hva, u64 size);
  */
 void host_set_thp(const char *mode);
 
+/* Make large folios out of free pages; nothing without CONFIG_COMPACTION. */
+void host_compact_memory(void);
+
 /* Leave free memory behind that is full of something other than zeros. */
 void host_dirty_free_memory(u64 size);
 

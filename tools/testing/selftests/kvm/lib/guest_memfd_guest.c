@@ -283,6 +283,12 @@ static bool thp_save(void)
 	return ok;
 }
 
+void host_compact_memory(void)
+{
+	if (!access(COMPACT_MEMORY, W_OK))
+		gmem_proc_write(COMPACT_MEMORY, "1");
+}
+
 void host_set_thp(const char *mode)
 {
 	if (!*thp_saved) {
@@ -290,8 +296,7 @@ void host_set_thp(const char *mode)
 			gmem_skip("cannot read " THP_ENABLED);
 		atexit(thp_restore);
 		/* So that there are large folios: others leave fragments. */
-		if (!access(COMPACT_MEMORY, W_OK))
-			gmem_proc_write(COMPACT_MEMORY, "1");
+		host_compact_memory();
 	}
 
 	TEST_ASSERT(thp_write(mode), "cannot set THP to %s, errno %d", mode,

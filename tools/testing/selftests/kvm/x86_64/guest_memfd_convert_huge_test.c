@@ -62,7 +62,8 @@ static void start(struct fixture *f, u64 flags)
 
 static void start_private(struct fixture *f)
 {
-	start(f, GUEST_MEMFD_FLAG_MMAP);
+	/* Again and again: so they are worth an effort. */
+	start(f, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_HUGEPAGE);
 	guest_fill(f->vcpu, GPA, SIZE, GUEST_TAG);
 	gmem_assert_usage(f->fd, SIZE, SIZE, "filled");
 }
