@@ -50,6 +50,7 @@ kinds() {
 		sub(/^[0-9]+ s$/, "pass", d)
 		sub(/, and that is not listed/, "", d)
 		sub(/after [0-9]+ s.*/, "at its time limit", d)
+		sub(/ +[^ ]+-[0-9]+ +\[[0-9]+\] .* kvm_exit:/, " kvm_exit:", d)
 		sub(/PID: [0-9]+/, "PID", d); sub(/CPU: [0-9]+/, "CPU", d)
 		print $3 "\t" d
 	}' "$BUILD/test/$1/results"
