@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "guest_memfd_guest.h"
 #include "guest_memfd_map.h"
 
 #define GMEM_PRIVATE	KVM_MEMORY_ATTRIBUTE_PRIVATE
@@ -56,6 +57,22 @@ u64 gmem_fdinfo(int fd, const char *key);
 
 /* A file of a VM with private memory, all of it shared, and a mapping. */
 void gmem_conv_setup(struct gmem_map *m, u64 size);
+
+/*
+ * A guest whose data slot is a convertible file with @flags, and a mapping of
+ * that.  It replaces the slot that guest_vm_create() makes.
+ */
+struct gmem_conv_guest {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct gmem_slot slot;
+	u64 size;
+	int fd;
+	char *mem;
+};
+
+void gmem_conv_guest_start(struct gmem_conv_guest *g, u64 size, u64 flags);
+void gmem_conv_guest_end(struct gmem_conv_guest *g);
 
 /*
  * A conversion in a thread of its own.  gmem_conv_start() returns when the range

@@ -134,6 +134,27 @@ void gmem_conv_setup(struct gmem_map *m, u64 size)
 	__gmem_map_setup(m, KVM_X86_SW_PROTECTED_VM, size, GMEM_SHARED_FLAGS);
 }
 
+void gmem_conv_guest_start(struct gmem_conv_guest *g, u64 size, u64 flags)
+{
+	g->size = size;
+	g->vm = guest_vm_create(1, &g->vcpu, size, &g->slot);
+	gmem_slot_delete(&g->slot);
+	g->fd = vm_create_guest_memfd(g->vm, size, flags);
+	g->mem = gmem_mmap(g->fd, size, 0);
+	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, size, NULL, g->fd, 0);
+}
+
+void gmem_conv_guest_end(struct gmem_conv_guest *g)
+{
+	munmap(g->mem, g->size);
+	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+	gmem_slot_bind(&g->slot);
+	close(g->fd);
+	gmem_vm_free(g->vm, &g->slot);
+}
+
 static void *gmem_conv_run(void *arg)
 {
 	struct gmem_conv_thread *t = arg;

@@ -25,43 +25,14 @@
 /* Tags of patterns. */
 enum { FIRST = 1, SECOND, THIRD };
 
-struct fixture {
-	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
-	struct gmem_slot slot;
-	int fd;
-	char *mem;
-};
-
-/* The data slot that the library made is replaced by one that is convertible. */
-static void start(struct fixture *f, u64 flags)
+static void start_shared(struct gmem_conv_guest *f)
 {
-	f->vm = guest_vm_create(1, &f->vcpu, SIZE, &f->slot);
-	gmem_slot_delete(&f->slot);
-	f->fd = vm_create_guest_memfd(f->vm, SIZE, flags);
-	f->mem = gmem_mmap(f->fd, SIZE, 0);
-	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GMEM_DATA_GPA, SIZE, NULL, f->fd, 0);
-}
-
-static void start_shared(struct fixture *f)
-{
-	start(f, GMEM_SHARED_FLAGS);
-}
-
-static void end(struct fixture *f)
-{
-	munmap(f->mem, SIZE);
-	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
-				   NULL, -1, 0);
-	gmem_slot_bind(&f->slot);
-	close(f->fd);
-	gmem_vm_free(f->vm, &f->slot);
+	gmem_conv_guest_start(f, SIZE, GMEM_SHARED_FLAGS);
 }
 
 static void test_guest_and_host_see_the_same_while_shared(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	guest_check_zero(f.vcpu, GPA(0), SIZE);
@@ -70,27 +41,27 @@ static void test_guest_and_host_see_the_same_while_shared(void)
 	guest_fill(f.vcpu, GPA(0), SIZE, SECOND);
 	host_check(f.mem, GPA(0), SIZE, SECOND);
 	ASSERT_EQ(gmem_allocated(f.fd), SIZE);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_guest_has_private_memory_for_itself(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 	int i;
 
-	start(&f, GUEST_MEMFD_FLAG_MMAP);
+	gmem_conv_guest_start(&f, SIZE, GUEST_MEMFD_FLAG_MMAP);
 	guest_check_zero(f.vcpu, GPA(0), SIZE);
 	guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
 	for (i = 0; i < NR_PAGES; i += 7)
 		gmem_assert_sigbus(f.mem + i * P);
 	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /* The host loads an image, and takes it out of its own reach. */
 static void test_contents_become_private_with_the_memory(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -103,17 +74,17 @@ static void test_contents_become_private_with_the_memory(void)
 	guest_fill(f.vcpu, GPA(0), SIZE, SECOND);
 	guest_check(f.vcpu, GPA(0), SIZE, SECOND);
 	ASSERT_EQ(gmem_allocated(f.fd), SIZE);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /* What the guest had as private, nobody finds when it is shared. */
 static void test_secrets_are_gone_when_shared(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 	int host_first;
 
 	for (host_first = 0; host_first < 2; host_first++) {
-		start(&f, GUEST_MEMFD_FLAG_MMAP);
+		gmem_conv_guest_start(&f, SIZE, GUEST_MEMFD_FLAG_MMAP);
 		guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
 		gmem_to_shared(f.fd, P, SIZE - 2 * P);
 		if (host_first)
@@ -124,26 +95,26 @@ static void test_secrets_are_gone_when_shared(void)
 		guest_check(f.vcpu, GPA(NR_PAGES - 1), P, FIRST);
 		guest_fill(f.vcpu, GPA(1), SIZE - 2 * P, SECOND);
 		host_check(f.mem + P, GPA(1), SIZE - 2 * P, SECOND);
-		end(&f);
+		gmem_conv_guest_end(&f);
 	}
 }
 
 static void test_zeroed_before_private_again(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
-	start(&f, GUEST_MEMFD_FLAG_MMAP);
+	gmem_conv_guest_start(&f, SIZE, GUEST_MEMFD_FLAG_MMAP);
 	guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
 	/* Nobody looks while it is shared. */
 	gmem_to_shared(f.fd, 0, SIZE);
 	gmem_to_private(f.fd, 0, SIZE);
 	guest_check_zero(f.vcpu, GPA(0), SIZE);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_single_pages_and_holes(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 	int i;
 
 	start_shared(&f);
@@ -163,12 +134,12 @@ static void test_single_pages_and_holes(void)
 	for (i = 0; i < NR_PAGES; i += 2)
 		host_check(f.mem + i * P, GPA(i), P, SECOND);
 	gmem_assert_sigbus(f.mem + P);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_attributes_of_the_vm_have_no_effect(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -179,12 +150,12 @@ static void test_attributes_of_the_vm_have_no_effect(void)
 	vm_mem_set_shared(f.vm, GPA(0), SIZE);
 	gmem_assert_sigbus(f.mem);
 	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_slot_comes_and_goes_and_the_state_stays(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -208,12 +179,12 @@ static void test_slot_comes_and_goes_and_the_state_stays(void)
 				   GMEM_DATA_GPA, SIZE, NULL, f.fd, 0);
 	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
 	gmem_assert_is(f.fd, 0, SIZE / 2 + P, GMEM_PRIVATE);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_memory_is_mapped_in_advance_either_way(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -224,14 +195,14 @@ static void test_memory_is_mapped_in_advance_either_way(void)
 	vcpu_pre_fault(f.vcpu, GPA(0), SIZE);
 	guest_check_zero(f.vcpu, GPA(0), SIZE / 2);
 	host_check_zero(f.mem, SIZE / 2);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /*
  * KVM keeps the page of the guest's clock (a gfn_to_pfn_cache).  It must write to
  * the guest's page whatever that is, and to no other.
  */
-static void run_clock(struct fixture *f)
+static void run_clock(struct gmem_conv_guest *f)
 {
 	struct kvm_clock_data data = {};
 
@@ -242,7 +213,7 @@ static void run_clock(struct fixture *f)
 	guest_do(f->vcpu, GUEST_OP_NOP, 0, 0, 0);
 }
 
-static u64 clock_word(struct fixture *f, u64 gpa)
+static u64 clock_word(struct gmem_conv_guest *f, u64 gpa)
 {
 	/* tsc_timestamp, and not the version, which can be read half way. */
 	return guest_read(f->vcpu, gpa + 8);
@@ -250,7 +221,7 @@ static u64 clock_word(struct fixture *f, u64 gpa)
 
 static void test_clock_follows_conversions(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 	u64 before;
 
 	start_shared(&f);
@@ -277,7 +248,7 @@ static void test_clock_follows_conversions(void)
 	run_clock(&f);
 	TEST_ASSERT(clock_word(&f, GPA(5)), "no clock after a hole");
 	vcpu_set_msr(f.vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /*
@@ -324,7 +295,7 @@ static bool runner_is_done(struct runner *r)
 struct waiting {
 	struct gmem_conv_thread t;
 	struct gmem_holder *h;
-	struct fixture f;
+	struct gmem_conv_guest f;
 	struct runner r;
 };
 
@@ -365,7 +336,7 @@ static void test_vcpu_waits_for_a_pending_page(void)
 	ASSERT_EQ(w.r.ret, 0);
 	guest_cmd_complete(w.f.vcpu);
 	ASSERT_EQ(guest_cmd_of(w.f.vcpu)->nr_bad, 0ULL);
-	end(&w.f);
+	gmem_conv_guest_end(&w.f);
 }
 
 static void test_signal_gets_a_vcpu_out(void)
@@ -382,7 +353,7 @@ static void test_signal_gets_a_vcpu_out(void)
 
 	end_wait(&w);
 	guest_cmd_finish(w.f.vcpu);
-	end(&w.f);
+	gmem_conv_guest_end(&w.f);
 }
 
 /* The guest goes on with what it has mapped, and next to what is pending. */
@@ -390,7 +361,7 @@ static void test_vcpu_is_not_disturbed_by_pending_pages(void)
 {
 	struct gmem_conv_thread t;
 	struct gmem_holder *h;
-	struct fixture f;
+	struct gmem_conv_guest f;
 	u64 now;
 
 	start_shared(&f);
@@ -406,7 +377,7 @@ static void test_vcpu_is_not_disturbed_by_pending_pages(void)
 	gmem_release(h);
 	ASSERT_EQ(gmem_conv_join(&t), 0);
 	guest_check(f.vcpu, GPA(0), SIZE, FIRST);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_pre_fault_of_a_pending_page_gives_eagain(void)
@@ -414,7 +385,7 @@ static void test_pre_fault_of_a_pending_page_gives_eagain(void)
 	struct kvm_pre_fault_memory range = { .gpa = GPA(3), .size = P };
 	struct gmem_conv_thread t;
 	struct gmem_holder *h;
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -424,12 +395,12 @@ static void test_pre_fault_of_a_pending_page_gives_eagain(void)
 	gmem_release(h);
 	ASSERT_EQ(gmem_conv_join(&t), 0);
 	vcpu_pre_fault(f.vcpu, GPA(3), P);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_lost_page_is_reported_as_what_it_is(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
@@ -443,7 +414,7 @@ static void test_lost_page_is_reported_as_what_it_is(void)
 	gmem_punch_hole(f.fd, 3 * P, P);
 	guest_cmd_finish(f.vcpu);
 	ASSERT_EQ(guest_cmd_of(f.vcpu)->value, 0ULL);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static const struct gmem_test tests[] = {

@@ -37,45 +37,22 @@ static const struct range ranges[] = {
 	{ 0, SIZE },
 };
 
-struct fixture {
-	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
-	struct gmem_slot slot;
-	int fd;
-	char *mem;
-};
-
-/* The data slot that the library made is replaced by one that is convertible. */
-static void start(struct fixture *f, u64 flags)
+/* All but the file's memory is in single pages. */
+static void start(struct gmem_conv_guest *f, u64 flags)
 {
 	host_set_thp("never");
 	guest_word_step = P / 4;
-	f->vm = guest_vm_create(1, &f->vcpu, SIZE, &f->slot);
+	gmem_conv_guest_start(f, SIZE, flags);
 	guest_do(f->vcpu, GUEST_OP_NOP, 0, 0, 0);
-	gmem_slot_delete(&f->slot);
-	f->fd = vm_create_guest_memfd(f->vm, SIZE, flags);
-	f->mem = gmem_mmap(f->fd, SIZE, 0);
-	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
-				   GPA, SIZE, NULL, f->fd, 0);
 	host_set_thp("always");
 }
 
-static void start_private(struct fixture *f)
+static void start_private(struct gmem_conv_guest *f)
 {
 	/* Again and again: so they are worth an effort. */
 	start(f, GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_HUGEPAGE);
 	guest_fill(f->vcpu, GPA, SIZE, GUEST_TAG);
 	gmem_assert_usage(f->fd, SIZE, SIZE, "filled");
-}
-
-static void end(struct fixture *f)
-{
-	munmap(f->mem, SIZE);
-	vm_set_user_memory_region2(f->vm, GMEM_DATA_SLOT, 0, GPA, 0, NULL, -1,
-				   0);
-	gmem_slot_bind(&f->slot);
-	close(f->fd);
-	gmem_vm_free(f->vm, &f->slot);
 }
 
 /* Bytes of the folios that a range touches. */
@@ -86,7 +63,7 @@ static u64 touched(const struct range *r)
 	return (r->offset + r->size - first + H - 1) / H * H;
 }
 
-static void check_around(struct fixture *f, const struct range *r)
+static void check_around(struct gmem_conv_guest *f, const struct range *r)
 {
 	u64 after = r->offset + r->size;
 
@@ -97,7 +74,7 @@ static void check_around(struct fixture *f, const struct range *r)
 static void check_convert(const struct range *r)
 {
 	u64 huge = SIZE - touched(r);
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_private(&f);
 	ASSERT_EQ(vm_nr_huge(f.vm), NR_HUGE);
@@ -116,7 +93,7 @@ static void check_convert(const struct range *r)
 	guest_check(f.vcpu, GPA + r->offset, r->size, HOST_TAG);
 	check_around(&f, r);
 	gmem_assert_usage(f.fd, SIZE, huge, "private again");
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_convert_splits_what_it_touches(void)
@@ -129,19 +106,19 @@ static void test_convert_splits_what_it_touches(void)
 
 static void test_private_memory_is_large(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start(&f, GUEST_MEMFD_FLAG_MMAP);
 	gmem_allocate(f.fd, 0, H);
 	gmem_assert_usage(f.fd, H, H, "allocated");
 	guest_check_zero(f.vcpu, GPA + H, P);
 	gmem_assert_usage(f.fd, 2 * H, 2 * H, "touched");
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 static void test_shared_memory_is_small(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start(&f, GMEM_SHARED_FLAGS);
 	gmem_allocate(f.fd, 0, H);
@@ -158,13 +135,13 @@ static void test_shared_memory_is_small(void)
 	gmem_punch_hole(f.fd, H, H);
 	guest_check_zero(f.vcpu, GPA + H, H);
 	gmem_assert_usage(f.fd, SIZE, H, "allocated anew");
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /* One page of a hole is shared. */
 static void test_new_folios_heed_the_state(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start(&f, GUEST_MEMFD_FLAG_MMAP);
 	gmem_to_shared(f.fd, H + 5 * P, P);
@@ -173,20 +150,20 @@ static void test_new_folios_heed_the_state(void)
 	host_check(f.mem + H + 5 * P, GPA + H + 5 * P, P, GUEST_TAG);
 	gmem_assert_sigbus(f.mem + H + 4 * P);
 	gmem_assert_sigbus(f.mem + H + 6 * P);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /* What is private already is not touched, however much of a folio it is. */
 static void test_nothing_to_convert_splits_nothing(void)
 {
-	struct fixture f;
+	struct gmem_conv_guest f;
 
 	start_private(&f);
 	gmem_to_private(f.fd, P, SIZE - 2 * P);
 	gmem_assert_usage(f.fd, SIZE, SIZE, "converted");
 	ASSERT_EQ(vm_nr_huge(f.vm), NR_HUGE);
 	guest_check(f.vcpu, GPA, SIZE, GUEST_TAG);
-	end(&f);
+	gmem_conv_guest_end(&f);
 }
 
 /*
@@ -242,7 +219,7 @@ static void test_convert_without_memory_changes_nothing(void)
  */
 
 struct convert_race {
-	struct fixture f;
+	struct gmem_conv_guest f;
 	struct race_rng rng;
 	u64 page;
 	u64 other;
@@ -311,7 +288,7 @@ static void race_run_against(const char *name, void (*other)(void *ctx))
 	guest_word_step = P;
 	guest_fill(r.f.vcpu, GPA, SIZE, GUEST_TAG);
 	TEST_ASSERT(race_run(&ops, &r, 200, 5000, &stats), "see above");
-	end(&r.f);
+	gmem_conv_guest_end(&r.f);
 }
 
 static void race_write(void *ctx)
