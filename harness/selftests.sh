@@ -5,6 +5,7 @@
 #
 # SET      ours    the KVM selftests that the series adds, from build/linux
 #	   peer    the newer kernel's, unmodified, from build/linux-6.12
+#	   mainline  the newest kernel's, unmodified, from build/linux-mainline
 #	   base    all KVM selftests of the base, from build/linux-base
 #	   sample  samples/guest_memfd
 # Outputs: build/tests/SET/.  base: what does not compile is in
@@ -17,6 +18,9 @@ KVM=tools/testing/selftests/kvm
 # The peer's tests that know guest_memfd.
 PEER=(guest_memfd_test pre_fault_memory_test set_memory_region_test
 	x86_64/private_mem_conversions_test x86_64/private_mem_kvm_exits_test)
+
+MAINLINE=(guest_memfd_test pre_fault_memory_test set_memory_region_test
+	x86/private_mem_conversions_test x86/private_mem_kvm_exits_test)
 
 # programs SOURCE: all x86 test programs that SOURCE's Makefile names.
 programs() {
@@ -50,13 +54,13 @@ fresh() {
 	fi
 }
 
-# compile SET SOURCE MAKE-OPTION PROGRAM...
+# compile SET SOURCE MAKE-OPTION PROGRAM...; LINK: one more argument of make.
 compile() {
 	local set=$1 src=$2 option=$3 out=$BUILD/tests/$1
 	shift 3
 	make -C "$src/$KVM" -j"$JOBS" "$option" CC="ccache gcc" OUTPUT="$out" \
 		KHDR_INCLUDES="-isystem $BUILD/headers/$set/stable/include" \
-		USERLDFLAGS=-static "${@/#/$out/}"
+		USERLDFLAGS=-static ${LINK:+"$LINK"} "${@/#/$out/}"
 }
 
 build_ours() {
@@ -83,6 +87,14 @@ build_peer() {
 	compile peer "$BUILD/linux-6.12" -k "${PEER[@]}"
 }
 
+# Its Makefile has no USERLDFLAGS for what is linked.
+build_mainline() {
+	headers mainline "$BUILD/linux-mainline"
+	fresh mainline "$BUILD/linux-mainline"
+	LINK='LDFLAGS=-static -pthread -no-pie' \
+		compile mainline "$BUILD/linux-mainline" -k "${MAINLINE[@]}"
+}
+
 build_base() {
 	local src=$BUILD/linux-base p
 	headers base "$src"
@@ -103,7 +115,7 @@ build_sample() {
 
 for set in "$@"; do
 	case $set in
-	ours|peer|base|sample) step "tests-$set" "build_$set" ;;
+	ours|peer|mainline|base|sample) step "tests-$set" "build_$set" ;;
 	*) die "selftests.sh: no set called '$set'" ;;
 	esac
 done
