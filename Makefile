@@ -2,7 +2,7 @@
 # Front door; each target is a script or two in harness/.  All output: build/.
 H := harness
 CONFIG ?= default
-export KSRC PATCH SIGNOFF JOBS ONLY TESTS BENCH
+export KSRC PATCH SIGNOFF JOBS ONLY TESTS BENCH MACHINES LONG
 
 help:		## this text
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 12
@@ -13,6 +13,8 @@ help:		## this text
 	@echo 'PATCH=SUBJECT  refresh: the mail that takes edits nobody claims'
 	@echo 'ONLY="A B"     check, check-all: only these parts, see their heads'
 	@echo 'TESTS=PATTERN  test: only the tests whose name matches'
+	@echo 'KERNEL=NAME    test: only on default, debug, shadow (or canary)'
+	@echo 'MACHINES=N     test: N test machines at a time, 3 to 4 GiB each'
 	@echo 'BENCH="A B"    bench: only these columns, see the head of bench.sh'
 
 deps:
@@ -39,12 +41,17 @@ run-sample: assemble ## boot the kernel and run the small sample VMM in it
 test: assemble	## build everything, boot the kernels, run all tests, judge
 	@$H/base.sh peer
 	@$H/build.sh default
-	@$H/build.sh debug
+	@$(if $(filter default shadow canary,$(KERNEL)),:,$H/build.sh debug)
 	@$H/selftests.sh ours sample peer
 	@$H/qemu.sh
 	@$H/qemu-debian.sh
-	@$H/initramfs.sh
-	@$H/test.sh canary default debug shadow
+	@$H/initramfs.sh ours peer $(if $(LONG),mainline) sample qemu debian
+	@$H/test.sh $(KERNEL)
+
+test-all: assemble ## test, and what takes long or a newer kernel's tests
+	@$H/mainline.sh
+	@$H/selftests.sh mainline
+	@$(MAKE) -s test LONG=1
 
 bench: assemble	## what private memory costs, here and on Debian's 6.12
 	@$H/base.sh peer
@@ -92,6 +99,6 @@ bump:		## to the newest base package
 clean:		## remove build/, downloads and compiler cache included
 	rm -rf build
 
-.PHONY: help deps assemble kernel run run-sample test bench boot boot-guest compare \
+.PHONY: help deps assemble kernel run run-sample test test-all bench boot boot-guest compare \
 	check check-all export export-qemu refresh refresh-qemu \
 	bump clean

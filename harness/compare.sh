@@ -15,6 +15,7 @@
 . "$(dirname "$0")/vm.sh"
 . "$(dirname "$0")/lists.sh"
 . "$(dirname "$0")/machine.sh"
+. "$(dirname "$0")/pool.sh"
 
 "$TOP/harness/base.sh" worktree
 "$TOP/harness/build.sh" default
@@ -38,8 +39,13 @@ mkdir -p "$BUILD/test"
 		if (seconds[$0]) print name, "both", seconds[$0], "pass base/" args[$0]
 	}' "$conf" - >"$list"
 
-machine base base all "$list"
-machine ours default all "$list"
+both() {
+	case $1 in
+	base) machine base base all "$list" ;;
+	ours) machine ours default all "$list" ;;
+	esac
+}
+pool both base ours
 
 # What must agree is the kind of end, not how long it took.
 kinds() {

@@ -3,7 +3,8 @@
 #
 # initramfs.sh [SET...] - everything the test machine has besides the kernel.
 #
-# SET      tests to take along, see selftests.sh; ours, peer, sample, qemu and debian.
+# SET      tests to take along, see selftests.sh; ours, peer, mainline,
+#	   sample, qemu and debian.
 # Inputs:  static busybox, harness/vm/, build/tests/SET/ (what of it exists).
 # Outputs: build/initramfs.cpio, not compressed: unpacking costs time under
 #	   emulation, copying does not.  No root needed.
@@ -28,10 +29,10 @@ for i in cat mount umount modprobe grep sleep true false; do
 	ln -s busybox "$stage/bin/$i"
 done
 install -m 755 "$TOP/harness/vm/init" "$stage/init"
-install -m 755 "$TOP/harness/vm/run-list" "$stage/bin/run-list"
+install -m 755 "$TOP/harness/vm/run-list" "$TOP/harness/vm/state" "$stage/bin/"
 echo 'root:x:0:0:root:/root:/bin/sh' >"$stage/etc/passwd"
 
-(( $# )) || set -- ours peer sample qemu debian
+(( $# )) || set -- ours peer mainline sample qemu debian
 for set in "${@/#/$BUILD/tests/}"; do
 	[ -d "$set" ] || continue
 	while IFS= read -r -d '' prog; do

@@ -7,7 +7,8 @@
 # Inputs:  LIST, ALLOW: see tests/README.  RUNS: one line per boot, its exit
 #	   status.  OUTPUT, CONSOLE: ttyS1 and ttyS0 of all boots in a row.
 # Outputs: one line per check, separated by tabs: ok, FAIL or skip; kernel;
-#	   name; detail.
+#	   name; detail.  The last line is "lost", kernel, and how often the
+#	   emulator lost a guest, here or in gmem-run's own second try.
 #
 # Only what is expected is ok.  Missing, unfinished, skipped without being
 # listed, a report of the kernel, a TAP plan that does not add up, a listed
@@ -46,15 +47,19 @@ part == "output" && index($0, "@@" nonce " ") == 1 {
 	if (w[1] == "begin") { cur = w[2]; begun[cur]++; seen[cur] }
 	# The emulator failed, not the test: what it said so far does not count.
 	if (w[1] == "again") {
-		t = w[2]; again[t]++
+		t = w[2]; again[t]++; lost++
 		delete plans[t]; delete planned[t]; delete points[t]; delete subskips[t]
 		delete notok[t]; delete first[t]
+	}
+	if (w[1] == "changed" && !changes[w[2]]++) {
+		changed[w[2]] = substr($0, index($0, " changed " w[2]) + 10 + length(w[2]))
 	}
 	if (w[1] == "end") { rc[w[2]] = w[3]; secs[w[2]] = w[4]; ended[w[2]]++; cur = "" }
 	if (w[1] == "done") finished++
 	next
 }
 part == "output" && cur != "" {
+	if ($0 ~ /^ +again +the emulator lost the guest:/) lost++
 	if ($0 ~ /[^ \t]/) last[cur] = substr($0, 1, 100)
 	if ($0 ~ /^1\.\.[0-9]+/) {
 		sub(/^1\.\./, ""); plans[cur]++; planned[cur] += $0 + 0
@@ -88,7 +93,15 @@ part == "console" {
 	else if ($0 ~ /Call Trace:/ && (head == "" || age > 80)) { blame($0); head = $0; age = 0 }
 }
 
-function verdict(t,	e, skips) {
+# A test that changed the machine and did not restore it fails, whatever else.
+function verdict(t,	v) {
+	v = by_itself(t)
+	if (!changes[t]) return v
+	return "FAIL\t" (v ~ /^FAIL/ ? substr(v, 6) "; and it" : "it") " did not restore " \
+		changes[t] " setting(s): " changed[t]
+}
+
+function by_itself(t,	e, skips) {
 	e = expect[t]
 	skips = 0
 	if (match(e, /skips=[0-9]+/)) skips = substr(e, RSTART + 6, RLENGTH - 6) + 0
@@ -126,4 +139,5 @@ END {
 	else if (boots != 1) why_vm = "the machine was lost " boots - 1 " time(s)"
 	printf "%s\t%s\tvm\t%s\n", why_vm == "" ? "ok" : "FAIL", kernel, \
 		why_vm == "" ? "booted, ran its list, powered off" : why_vm
+	printf "lost\t%s\t%d\n", kernel, lost
 }

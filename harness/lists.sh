@@ -7,10 +7,23 @@
 
 # list_read KERNEL FILE...: name, kernels, seconds, expectation, command and
 # reason, separated by tabs, of the tests for KERNEL ("all": of every line).
+# LONG=1: also of those that are only in "make test-all".
 list_read() {
 	local kernel=$1
 	shift
-	awk -v kernel="$kernel" -v OFS='\t' '
+	awk -v kernel="$kernel" -v long="${LONG:-}" -v OFS='\t' '
+	# Does the field KERNELS, such as "default,all:debug", name the kernel?
+	function wanted(kernels,	w, i, m, hit) {
+		m = split(kernels, w, ",")
+		for (i = 1; i <= m; i++) {
+			only_long = sub(/^all:/, "", w[i])
+			if (w[i] !~ /^(default|debug|both|shadow|none)$/)
+				bad("kernels: " kernels)
+			hit += (long || !only_long) && (w[i] == kernel ||
+				w[i] == "both" && kernel != "shadow")
+		}
+		return hit || kernel == "all"
+	}
 	function bad(what) {
 		printf "error: %s:%d: %s\n", FILENAME, FNR, what >"/dev/stderr"
 		exit 1
@@ -28,13 +41,11 @@ list_read() {
 		sub(/[ \t]+$/, "", line)
 		if (name in seen) bad(name " is listed twice")
 		seen[name]
-		if (kernels !~ /^(default|debug|both|shadow|none)$/) bad("kernels: " kernels)
 		if (seconds !~ /^[0-9]+$/) bad("seconds: " seconds)
 		if (expect !~ /^(pass|skip|fail)(,skips=[0-9]+)?$/) bad("expect: " expect)
 		if (expect != "pass" && reason == "") bad("a reason is missing")
 		if (line == "") bad("no command")
-		if (kernel == "all" || kernels == kernel ||
-		    (kernels == "both" && kernel != "shadow"))
+		if (wanted(kernels))
 			print name, kernels, seconds, expect, line, reason
 	}' "$@"
 }
@@ -42,7 +53,7 @@ list_read() {
 # list_unlisted LIST-FILE...: programs that are built but that no line runs.
 list_unlisted() {
 	local set prog
-	for set in ours peer sample; do
+	for set in ours peer mainline sample; do
 		[ -d "$BUILD/tests/$set" ] || continue
 		(cd "$BUILD/tests" && find "$set" -type f -perm -u+x) | sort |
 		while read -r prog; do

@@ -7,7 +7,8 @@
 #	   behind it get another machine, three times at most.
 # Inputs:  sourced after lib.sh, vm.sh and lists.sh; TESTS=PATTERN: just the
 #	   tests whose name matches this shell pattern.
-# Outputs: machine(); build/test/NAME/{output,console,runs,list,results}.
+# Outputs: machine(), machine_progress(); build/test/NAME/{output,console,runs,
+#	   list,results,lost}.  Nothing on stdout: machines run side by side.
 
 TESTS=${TESTS:-*}
 # Seconds beyond a test's limit before its machine is given up.
@@ -46,15 +47,15 @@ boot() {
 				tail -n 1 | awk -F'\t' -v limit=120 '
 				NR == FNR { n = $1; next } $1 == n { limit = $3 }
 				END { print limit }' - "$dir/todo")
-			printf .
 		elif (( SECONDS - since > limit + GRACE )); then
-			printf '(hangs)'
+			say "hangs" >>"$dir/runs.hung"
 			end_machine "$dir/pid"
 			since=$SECONDS
 		fi
 	done
 	wait $! || rc=$?
 	cat "$dir/out" >>"$dir/output"
+	rm "$dir/out"
 	cat "$dir/console.log" >>"$dir/console"
 	printf '%s\n' "$rc" >>"$dir/runs"
 	# What is left: all that was never begun.
@@ -69,7 +70,7 @@ boot() {
 # build/test/NAME/results.
 machine() {
 	local name=$1 kernel=$2 which=$3 dir=$BUILD/test/$1 boots=0
-	local start=$SECONDS nonce
+	local nonce
 	shift 3
 	rm -rf "$dir"
 	mkdir -p "$dir"
@@ -83,12 +84,21 @@ machine() {
 	awk -F'\t' '$2 != "none"' "$dir/list" >"$dir/todo"
 	[ -s "$dir/todo" ] || return 0
 	nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
-	printf '  %-34s ' "$name: $(wc -l <"$dir/todo") tests"
 	while [ -s "$dir/todo" ] && (( boots++ < 4 )); do
 		boot "$dir" "$kernel"
 	done
-	say " done in $((SECONDS - start)) s"
 	awk -f "$TOP/harness/judge.awk" -v kernel="$name" -v nonce="$nonce" \
 		"$dir/list" "$TOP/harness/tests/allow.list" "$dir/runs" "$dir/output" \
-		"$dir/console" >"$dir/results"
+		"$dir/console" >"$dir/judged"
+	grep '^lost' "$dir/judged" | cut -f3 >"$dir/lost"
+	grep -v '^lost' "$dir/judged" >"$dir/results"
+}
+
+# machine_progress NAME: how far it is.
+machine_progress() {
+	local dir=$BUILD/test/$1 all
+	all=$(awk -F'\t' '$2 != "none"' "$dir/list" 2>/dev/null | wc -l) || true
+	printf '%s %s/%s' "$1" \
+		"$(cat "$dir/output" "$dir/out" 2>/dev/null | grep -ac '^@@[0-9a-f]* end ')" "$all"
+	[ ! -e "$dir/runs.hung" ] || printf ' (hung %s times)' "$(wc -l <"$dir/runs.hung")"
 }
