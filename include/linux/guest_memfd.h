@@ -24,10 +24,10 @@ struct guest_memfd_binding;
 /**
  * struct guest_memfd_client_ops - what a file calls in the client that made it
  * @owner:	Module that contains the client's code.  Pinned from creation
- *		until the inode has been evicted, which is after @release.
+ *		until after @release, when the memory has been freed.
  * @name:	Name of the file as shown in /proc/PID/fd.
  * @release:	The last reference to the file is gone.  Must leave no binding
- *		behind (guest_memfd_unbind_all()) and must not return while
+ *		behind (guest_memfd_unbind_next()) and must not return while
  *		anybody can still be inside guest_memfd_get_page() for one of
  *		them.  Process context, no locks held.
  * @reclaim:	Optional.  A folio of which @make_private has been called for
@@ -73,16 +73,6 @@ struct guest_memfd_client_ops {
  *			nobody else uses the pages before this has returned.
  *			Each call is for pages as contiguous as above.  Must not
  *			fail; may sleep; invalidate_lock is held for write.
- * @limit:		Optional.  Memory is going to be allocated for the page at
- *			@index, if there is none, and perhaps for others around
- *			it inside of [*start, *end): narrow that to where the
- *			client would want them, too.  Runs with invalidate_lock
- *			held for read.
- * @error:		Among pages [start, end) is one that the hardware has
- *			lost.  The client must drop every mapping of them before
- *			it returns, and install none from a page that it has got
- *			before; guest_memfd_get_page() knows which are good.
- *			Runs with invalidate_lock held for read.
  * @show:		Optional: append what only the client knows of the
  *			binding to its line in fdinfo, as " key=value".  Runs
  *			with the file's invalidate_lock held for read.
@@ -102,10 +92,6 @@ struct guest_memfd_binding_ops {
 			    unsigned long pfn, unsigned long nr);
 	void (*end_private)(struct guest_memfd_binding *binding, pgoff_t index,
 			    unsigned long pfn, unsigned long nr);
-	void (*limit)(struct guest_memfd_binding *binding, pgoff_t index,
-		      pgoff_t *start, pgoff_t *end);
-	void (*error)(struct guest_memfd_binding *binding,
-		      pgoff_t start, pgoff_t end);
 };
 
 /**
@@ -125,6 +111,19 @@ struct guest_memfd_binding {
 	const struct guest_memfd_binding_ops *ops;
 	struct inode *inode;
 	bool private;
+};
+
+/**
+ * struct guest_memfd_range - where a client wants memory
+ * @start:	First page index in the file, or less than the binding's.
+ * @end:	Page index after the last, or more than the binding's.
+ *
+ * If there is no page at an index inside of it, a large folio may be allocated
+ * that is as a whole inside of it, and inside of the binding.
+ */
+struct guest_memfd_range {
+	pgoff_t start;
+	pgoff_t end;
 };
 
 /**
@@ -228,13 +227,15 @@ static inline bool vma_is_guest_memfd(struct vm_area_struct *vma)
 int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 		     u64 offset, u64 size);
 void guest_memfd_unbind(struct guest_memfd_binding *binding);
-bool guest_memfd_unbind_all(struct file *file);
+bool guest_memfd_unbind_next(struct file *file, pgoff_t *from);
 
 int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
+			 const struct guest_memfd_range *range,
 			 struct guest_memfd_page *page);
 
 int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
-			 bool create, struct guest_memfd_map *map);
+			 const struct guest_memfd_range *range,
+			 struct guest_memfd_map *map);
 void guest_memfd_unmap_page(struct guest_memfd_map *map);
 int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 			     pgoff_t index, struct guest_memfd_page *page);

@@ -21,21 +21,22 @@
 
 static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
 				       struct inode *inode, pgoff_t index,
-				       bool create)
+				       const struct guest_memfd_range *range)
 {
 	struct folio *folio;
 
 	gmem_assert_locked(inode);
 
-	if (create)
-		return gmem_get_folio_for(binding, inode, index);
+	if (range)
+		return gmem_get_folio_for(binding, inode, index, range);
 
 	folio = gmem_find_folio(inode, index);
 	return folio ?: ERR_PTR(-ENOENT);
 }
 
 static int gmem_map_page_locked(struct guest_memfd_binding *binding,
-				pgoff_t index, bool create,
+				pgoff_t index,
+				const struct guest_memfd_range *range,
 				struct guest_memfd_map *map)
 {
 	struct inode *inode = map->inode;
@@ -47,13 +48,13 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_access_folio(binding, inode, index, create);
+	folio = gmem_access_folio(binding, inode, index, range);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
 	ret = -EHWPOISON;
 	page = folio_file_page(folio, index);
-	if (PageHWPoison(page))
+	if (gmem_is_bad(page))
 		goto err_put;
 
 	/* For the client's own accesses, too, it has to be the binding's. */
@@ -74,7 +75,8 @@ err_put:
  * guest_memfd_map_page - begin an access to a page of a bound range
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.
- * @create:	Allocate the page if it is not there.
+ * @range:	Where the client wants memory, if the page is to be allocated when
+ *		it is not there; otherwise, NULL.
  * @map:	Filled in on success, for guest_memfd_unmap_page().
  *
  * @map->addr is the page in the kernel's address space, to be used by this
@@ -83,11 +85,13 @@ err_put:
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.  The
  *	    caller is in a read-side section as for guest_memfd_get_page().
- * Return: 0; -ENOENT if the page is a hole and @create is false; -ESTALE,
- *	   -ENXIO, -ENOMEM, -EIO and -EHWPOISON as guest_memfd_get_page().
+ * Return: 0; -ENOENT if the page is a hole and @range is NULL; -ESTALE,
+ *	   -ENXIO, -EINTR, -ENOMEM, -EIO and -EHWPOISON as
+ *	   guest_memfd_get_page().
  */
 int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
-			 bool create, struct guest_memfd_map *map)
+			 const struct guest_memfd_range *range,
+			 struct guest_memfd_map *map)
 {
 	int ret;
 
@@ -96,8 +100,10 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 	if (!map->inode)
 		return -ESTALE;
 
-	filemap_invalidate_lock_shared(map->inode->i_mapping);
-	ret = gmem_map_page_locked(binding, index, create, map);
+	ret = gmem_lock_shared_killable(map->inode);
+	if (ret)
+		return ret;
+	ret = gmem_map_page_locked(binding, index, range, map);
 	if (ret)
 		filemap_invalidate_unlock_shared(map->inode->i_mapping);
 	return ret;
@@ -166,6 +172,12 @@ int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 
 	if (!inode)
 		return -ESTALE;
+	/*
+	 * Pairs with WRITE_ONCE() in guest_memfd_unbind_next().  The client's
+	 * lock orders it: if the page has been invalidated, this is seen.
+	 */
+	if (READ_ONCE(GMEM_I(inode)->closing))
+		return -ESTALE;
 	if (index < binding->node.start || index > binding->node.last)
 		return -ENXIO;
 
@@ -175,7 +187,7 @@ int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 	if (!folio)
 		return -EAGAIN;
 
-	if (PageHWPoison(folio_file_page(folio, index))) {
+	if (gmem_is_bad(folio_file_page(folio, index))) {
 		folio_put(folio);
 		return -EHWPOISON;
 	}

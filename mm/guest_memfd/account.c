@@ -14,7 +14,6 @@
 #include <linux/mm.h>
 #include <linux/rculist.h>
 #include <linux/spinlock.h>
-#include <linux/xarray.h>
 
 #include "account.h"
 #include "internal.h"
@@ -59,7 +58,7 @@ void gmem_account_folio(struct inode *inode, struct folio *folio)
 }
 
 /**
- * gmem_unaccount_huge - a huge folio of the file is about to be split
+ * gmem_unaccount_huge - a huge folio of the file is being split or removed
  * @inode:	Inode of the file.
  * @nr_pages:	Its size.
  *
@@ -69,46 +68,6 @@ void gmem_unaccount_huge(struct inode *inode, unsigned long nr_pages)
 {
 	gmem_assert_locked_write(inode);
 	atomic_long_sub(nr_pages, &GMEM_I(inode)->nr_huge);
-}
-
-/* Pages of [start, end) in huge folios; none crosses an edge of the range. */
-static unsigned long gmem_count_huge(struct inode *inode, pgoff_t start,
-				     pgoff_t end)
-{
-	XA_STATE(xas, &inode->i_mapping->i_pages, start);
-	unsigned long nr_huge = 0;
-	struct folio *folio;
-
-	rcu_read_lock();
-	xas_for_each(&xas, folio, end - 1) {
-		if (xas_retry(&xas, folio) || xa_is_value(folio))
-			continue;
-		if (folio_test_pmd_mappable(folio))
-			nr_huge += folio_nr_pages(folio);
-		if (need_resched()) {
-			xas_pause(&xas);
-			cond_resched_rcu();
-		}
-	}
-	rcu_read_unlock();
-	return nr_huge;
-}
-
-/**
- * gmem_unaccount_folios - the folios of a range are about to be removed
- * @inode:	Inode of the file.
- * @start:	First page index.
- * @end:	Page index after the last.
- *
- * Context: Process context, may sleep; invalidate_lock held for write, so that
- *	    the folios that are counted are those that are removed.
- */
-void gmem_unaccount_folios(struct inode *inode, pgoff_t start, pgoff_t end)
-{
-	gmem_assert_locked_write(inode);
-	/* Often there is none, and then this need not cost a walk. */
-	if (atomic_long_read(&GMEM_I(inode)->nr_huge))
-		gmem_unaccount_huge(inode, gmem_count_huge(inode, start, end));
 }
 
 /**

@@ -32,7 +32,6 @@ void gmem_account_file(struct inode *inode);
 void gmem_unaccount_file(struct inode *inode);
 void gmem_account_folio(struct inode *inode, struct folio *folio);
 void gmem_unaccount_huge(struct inode *inode, unsigned long nr_pages);
-void gmem_unaccount_folios(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_usage_of(struct inode *inode, struct gmem_usage *usage);
 void gmem_usage_total(struct gmem_usage *total);
 

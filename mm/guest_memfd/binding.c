@@ -35,6 +35,13 @@ gmem_next_binding(struct guest_memfd_binding *binding, pgoff_t start,
 		      NULL;
 }
 
+/* Whether a client has a claim on a part of [start, end). */
+bool gmem_is_bound(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	gmem_assert_locked(inode);
+	return gmem_first_binding(inode, start, end - 1);
+}
+
 /**
  * gmem_invalidate_start - have all clients drop their mappings of a range
  * @inode:	Inode of the file.
@@ -97,25 +104,6 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_error - have all clients drop their mappings of what has an error
- * @inode:	Inode of the file.
- * @start:	First page index.
- * @end:	Page index after the last.
- *
- * Context: Process context, may sleep; invalidate_lock held for read.
- */
-void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end)
-{
-	struct guest_memfd_binding *b;
-
-	gmem_assert_locked(inode);
-	for (b = gmem_first_binding(inode, start, end - 1); b;
-	     b = gmem_next_binding(b, start, end - 1))
-		b->ops->error(b, max(start, b->node.start),
-			      min(end, b->node.last + 1));
-}
-
-/**
  * guest_memfd_bind - claim a range of a file
  * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
  * @binding:	The claim; @binding->ops and @binding->private are set, the rest
@@ -128,17 +116,18 @@ void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end)
  *
  * Context: Process context, may sleep; takes invalidate_lock for write.  The
  *	    caller holds a reference to @file, and the lock that orders this
- *	    against guest_memfd_unbind() and guest_memfd_unbind_all().
+ *	    against guest_memfd_unbind() and guest_memfd_unbind_next().
  * Return: 0; -EINVAL if offset or size are not multiples of PAGE_SIZE, the
  *	   size is zero, or the range is not inside the file; -EEXIST if part
- *	   of the range is bound already.  On failure nothing has changed.
+ *	   of the range is bound already; -EINTR if the task is being killed.
+ *	   On failure nothing has changed.
  */
 int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 		     u64 offset, u64 size)
 {
 	struct inode *inode = file_inode(file);
 	u64 file_size = i_size_read(inode);
-	int ret = 0;
+	int ret;
 
 	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(size) || !size)
 		return -EINVAL;
@@ -148,7 +137,9 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 	binding->node.start = offset >> PAGE_SHIFT;
 	binding->node.last = ((offset + size) >> PAGE_SHIFT) - 1;
 
-	filemap_invalidate_lock(inode->i_mapping);
+	ret = gmem_lock_killable(inode);
+	if (ret)
+		return ret;
 	if (gmem_first_binding(inode, binding->node.start,
 			       binding->node.last)) {
 		ret = -EEXIST;
@@ -163,10 +154,10 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 }
 EXPORT_SYMBOL_GPL(guest_memfd_bind);
 
+/* Nothing of it is private any more. */
 static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
 {
 	gmem_assert_locked_write(inode);
-	gmem_end_private(inode, b, b->node.start, b->node.last + 1);
 	interval_tree_remove(&b->node, &GMEM_I(inode)->bindings);
 	/* Pairs with READ_ONCE() in guest_memfd_get_page(). */
 	WRITE_ONCE(b->inode, NULL);
@@ -175,22 +166,33 @@ static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
 
 /**
  * guest_memfd_unbind - give a claim up
- * @binding:	A binding, or one that guest_memfd_unbind_all() has detached.
+ * @binding:	A binding, or one that guest_memfd_unbind_next() has detached.
  *
- * No invalidation is sent: the client has already dropped its mappings.  Its
- * private pages stay in the file and are private no more.
+ * No invalidation is sent: the client has already dropped its mappings, and asks
+ * for no page.  Its private pages stay in the file and are private no more.
  *
  * Context: Process context, may sleep; takes invalidate_lock for write.  The
  *	    caller holds the lock under which the client's release operation
- *	    calls guest_memfd_unbind_all().  That lock is also what keeps the
+ *	    calls guest_memfd_unbind_next().  That lock is also what keeps the
  *	    inode of a file alive whose last reference is already gone.
  */
 void guest_memfd_unbind(struct guest_memfd_binding *binding)
 {
 	struct inode *inode = binding->inode;
+	pgoff_t start = binding->node.start, end;
 
 	if (!inode)
 		return;
+
+	/* Private pages are in the file. */
+	while (binding->private && binding->ops->end_private &&
+	       gmem_next_piece(inode, &start, binding->node.last + 1, &end)) {
+		filemap_invalidate_lock(inode->i_mapping);
+		gmem_end_private(inode, binding, start, end);
+		filemap_invalidate_unlock(inode->i_mapping);
+		start = end;
+		cond_resched();
+	}
 
 	filemap_invalidate_lock(inode->i_mapping);
 	gmem_detach(inode, binding);
@@ -198,35 +200,55 @@ void guest_memfd_unbind(struct guest_memfd_binding *binding)
 }
 EXPORT_SYMBOL_GPL(guest_memfd_unbind);
 
+/* The first memory of @b from @from on; or there is none, and @b ends. */
+static void gmem_unbind_piece(struct inode *inode,
+			      struct guest_memfd_binding *b, pgoff_t *from)
+{
+	pgoff_t start = max(*from, b->node.start);
+	pgoff_t end = b->node.last + 1;
+
+	gmem_assert_locked_write(inode);
+
+	if (gmem_next_piece(inode, &start, end, &end)) {
+		b->ops->invalidate_start(b, start, end);
+		gmem_end_private(inode, b, start, end);
+		b->ops->invalidate_end(b, start, end);
+	}
+	if (end > b->node.last)
+		gmem_detach(inode, b);
+	*from = end;
+}
+
 /**
- * guest_memfd_unbind_all - end all claims on a file that is being released
+ * guest_memfd_unbind_next - end claims on a file that is being released
  * @file:	The file.
+ * @from:	Where to go on; 0 for the first call.
  *
- * Every binding is invalidated as a whole and detached; the client still owns
- * its memory and calls guest_memfd_unbind() as usual.
+ * From the first call on, nothing in the file can be looked up.  Call it until
+ * it returns false.  Of the first binding at or behind @from, a piece is
+ * invalidated; after its last one it is detached.  The client still owns its
+ * memory and calls guest_memfd_unbind() as usual, perhaps before that.
  *
- * Context: The client's release operation.  Takes invalidate_lock for write.
- * Return: true if there was any.
+ * Context: The client's release operation, with the lock that orders this
+ *	    against guest_memfd_unbind(), which is best dropped between calls.
+ *	    Takes invalidate_lock for write.
+ * Return: false if there is no binding left.
  */
-bool guest_memfd_unbind_all(struct file *file)
+bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
 {
 	struct inode *inode = file_inode(file);
 	struct guest_memfd_binding *b;
-	bool any = false;
 
 	filemap_invalidate_lock(inode->i_mapping);
-	while ((b = gmem_first_binding(inode, 0, ULONG_MAX))) {
-		pgoff_t start = b->node.start, end = b->node.last + 1;
-
-		b->ops->invalidate_start(b, start, end);
-		gmem_detach(inode, b);
-		b->ops->invalidate_end(b, start, end);
-		any = true;
-	}
+	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
+	WRITE_ONCE(GMEM_I(inode)->closing, true);
+	b = gmem_first_binding(inode, *from, ULONG_MAX);
+	if (b)
+		gmem_unbind_piece(inode, b, from);
 	filemap_invalidate_unlock(inode->i_mapping);
-	return any;
+	return b;
 }
-EXPORT_SYMBOL_GPL(guest_memfd_unbind_all);
+EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
 
 /* Largest order for @index in @folio that stays inside @binding. */
 static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
@@ -253,15 +275,15 @@ static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
  * @index:	Page index.
  *
  * Context: Any; invalidate_lock held.
- * Return: 0; -ESTALE if the binding is no longer the file's; -ENXIO if @index is
- *	   outside of it.
+ * Return: 0; -ESTALE if the binding is no longer the file's, or the file is being
+ *	   released; -ENXIO if @index is outside of it.
  */
 int gmem_check_bound(const struct guest_memfd_binding *binding,
 		     struct inode *inode, pgoff_t index)
 {
 	gmem_assert_locked(inode);
 
-	if (binding->inode != inode)
+	if (binding->inode != inode || GMEM_I(inode)->closing)
 		return -ESTALE;
 	if (index < binding->node.start || index > binding->node.last)
 		return -ENXIO;
@@ -270,6 +292,7 @@ int gmem_check_bound(const struct guest_memfd_binding *binding,
 
 static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,
+				 const struct guest_memfd_range *range,
 				 struct guest_memfd_page *page)
 {
 	struct folio *folio;
@@ -279,7 +302,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_get_folio_for(binding, inode, index);
+	folio = gmem_get_folio_for(binding, inode, index, range);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
@@ -302,6 +325,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
  * guest_memfd_get_page - get the page at an index of a bound range
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.
+ * @range:	Where the client wants memory; contains @index.
  * @page:	Filled in on success; the caller does folio_put(page->folio).
  *
  * Allocates the page if it is not there, and has the client make private what
@@ -310,13 +334,15 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.  The
  *	    caller is in a read-side section for which the client's release
- *	    operation waits after guest_memfd_unbind_all() (for KVM, srcu), so
+ *	    operation waits after guest_memfd_unbind_next() (for KVM, srcu), so
  *	    that a file which is being released stays until this is over.
  * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index
- *	   is outside the binding; -ENOMEM; -EHWPOISON if the page is poisoned;
- *	   -EIO if the client cannot make it private.
+ *	   is outside the binding; -EINTR if the task is being killed; -ENOMEM;
+ *	   -EHWPOISON if the page is poisoned; -EIO if the client cannot make it
+ *	   private.
  */
 int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
+			 const struct guest_memfd_range *range,
 			 struct guest_memfd_page *page)
 {
 	/* Pairs with WRITE_ONCE() in gmem_detach(). */
@@ -326,8 +352,10 @@ int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
 	if (!inode)
 		return -ESTALE;
 
-	filemap_invalidate_lock_shared(inode->i_mapping);
-	ret = gmem_binding_get_page(binding, inode, index, page);
+	ret = gmem_lock_shared_killable(inode);
+	if (ret)
+		return ret;
+	ret = gmem_binding_get_page(binding, inode, index, range, page);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return ret;
 }

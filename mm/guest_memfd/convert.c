@@ -10,20 +10,21 @@
  * and use what is shared; guest_memfd_convert() changes a range from one to the
  * other, and the memory stays where it is.
  *
- * To shared is simple: clients drop their mappings, large folios are split (see
- * DOC: splitting), the state changes, and what was in the pages is gone before
- * somebody looks: a folio that is not up to date is zeroed when it is looked up
- * next.
+ * To shared is simple: large folios are split (see DOC: splitting), clients drop
+ * their mappings, the state changes, and what was in the pages is gone before
+ * anybody looks: a folio that is not up to date is zeroed when it is looked up
+ * next.  Only the split can fail, so of a large range everything is split first.
  *
  * To private, nobody in the host may be left who uses a page.  Users are page
  * tables, which can be told to let go, and holders of references, who cannot:
  * get_user_pages() for a read with O_DIRECT, a pipe that has been fed by
  * vmsplice(), a long-term pin (which is therefore refused).  What is left to do
  * is to wait for them, or to give up with -EAGAIN.  Either all of the range is
- * converted or nothing is.
+ * converted or nothing is, unless the task is killed in the middle: then the
+ * first part is, up to the end of a piece (see DOC: progress).
  *
- * Without waiting, everything happens under invalidate_lock held for write.  No
- * page fault can begin; one that has passed its check maps its page under the
+ * A piece, without waiting, is converted under invalidate_lock held for write.
+ * No page fault can begin; one that has passed its check maps its page under the
  * folio lock alone::
  *
  *	CPU 0: fault				CPU 1: conversion
@@ -37,8 +38,8 @@
  *						  mapped again: lock folio,
  *						  unmap, unlock
  *						  references as expected?
- *						  clients drop mappings
  *						  freeze and thaw each folio
+ *						  clients drop mappings
  *						  state = private
  *						unlock
  *
@@ -59,12 +60,45 @@
  * using the page, or CPU 1 sees the reference.  All of these are full barriers.
  * A folio whose count is frozen cannot get a reference at all.
  *
- * To wait, invalidate_lock must be dropped: whoever has a page may need the lock
- * to be done with it.  From then on it is a mark in the state, "pending", that
- * keeps new users out.  A fault in user mode on a pending page waits for the
- * conversion to end, without any lock, and is tried again.  Any other access is
- * refused at once, since it may be by somebody who holds another page of the
- * range and would wait for himself::
+ * To wait, invalidate_lock must be dropped: a user of a page may need the lock
+ * to be done with it.  So it must for more than a piece.  From then on it is a
+ * mark in the state, "pending", that keeps new users out.  The conversion looks
+ * at one piece after the other, and when it has seen each page without users, it
+ * converts one piece after the other, and takes the mark from what it has done.
+ * It need not look again: while a page is pending, and in no page table,
+ *
+ * =========================  ================================================
+ * who could get the page     and why that does not make a user of it
+ * =========================  ================================================
+ * a new fault                sees the mark, as it holds invalidate_lock, and
+ *                            the mark was made with that held for write
+ * a fault that has passed    has a reference, with the folio lock, until the
+ * before                     page is mapped: so it has been seen as a user,
+ *                            or as a mapping, which has been removed
+ * get_user_pages_fast()      read the PTE before it was cleared: either its
+ *                            reference has been seen, or it will see that the
+ *                            PTE has changed, and drop it
+ * get_user_pages()           needs a PTE, or a fault
+ * fork(), mremap()           copy or move what is in a page table; what the
+ *                            second one has moved is in the count of mappings
+ * fallocate()                puts a page into the file that has not been
+ *                            looked at, and uses it no more: all zeros, in no
+ *                            page table
+ * a client's fault           may map it until invalidate_start() for the piece
+ * a client's own accesses    hold invalidate_lock, or the client's lock, which
+ *                            invalidate_start() takes
+ * a pre-fault by a client    is refused
+ * a hole                     takes the page out of the file; what comes in its
+ *                            place is one of the above
+ * memory_failure()           unmaps it, and it stays lost
+ * compaction, reclaim        find it on no list
+ * =========================  ================================================
+ *
+ * A fault in user mode on a pending page waits for the conversion of its piece,
+ * or for the failure of it all, without any lock, and is tried again.  So does
+ * any other access if the conversion does not wait for users.  If it does, such
+ * an access is refused at once, since it may be by a task that holds another
+ * page of the range and would wait for itself::
  *
  *	read(2) with O_DIRECT			conversion of pages 0 and 1
  *
@@ -78,6 +112,10 @@
  * go in the end.  They are better off to wait, too, as anybody who shares memory
  * with a guest knows when it is not to be touched.
  *
+ * Another conversion of a part of the range waits for the first one, and can be
+ * killed, if that depends on nothing but itself; if it waits for users, the other
+ * one is refused with -EAGAIN.  See marks.c.
+ *
  * The locks, from outside to inside::
  *
  *	mmap_lock
@@ -86,13 +124,12 @@
  *	      i_mmap_rwsem, page table locks	unmapping
  *	    i_pages lock			freezing
  *	    locks of clients			invalidate_start()
- *	      gmem_state.lock
+ *	      range_map.lock
  */
 
 #include <linux/export.h>
 #include <linux/file.h>
 #include <linux/hrtimer.h>
-#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -102,71 +139,75 @@
 #include "internal.h"
 #include "state.h"
 
-/* How long to sleep before looking again: twice as long each time. */
-#define GMEM_MIN_BACKOFF_NS	(20 * NSEC_PER_USEC)
+/* The longest sleep before looking again: each is twice as long. */
 #define GMEM_MAX_BACKOFF_NS	(4 * NSEC_PER_MSEC)
 
 /* Rounds of looking from one look into the lists of all CPUs to the next. */
 #define GMEM_DRAIN_ROUNDS	16
 
-/* As many pages are unmapped before the lock is taken, and once more with it. */
-#define GMEM_UNMAP_AHEAD	512
-
-/* No user has been found.  Take the clients' mappings, and it is done. */
-static int gmem_commit_private(struct gmem_convert *c)
-{
-	int ret;
-
-	gmem_assert_locked_write(c->inode);
-
-	gmem_invalidate_start(c->inode, c->start, c->end);
-	ret = gmem_freeze_range(c);
-	if (!ret)
-		gmem_set_private(c->inode, c->start, c->end, &c->spare);
-	gmem_invalidate_end(c->inode, c->start, c->end);
-	return ret;
-}
-
-static int gmem_try_private(struct gmem_convert *c)
-{
-	int ret;
-
-	gmem_assert_locked_write(c->inode);
-
-	ret = gmem_check_range(c, c->start);
-	return ret ?: gmem_commit_private(c);
-}
-
-/*
- * Returns 0 or -EAGAIN, and in the latter case leaves the range as pending if it
- * is worth to wait.
+/**
+ * gmem_convert_lock - take the lock when no other conversion is in the range
+ * @c:		The conversion.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write.
+ * Return: 0 with the lock; -EAGAIN if the other one waits for users of its pages;
+ *	   -EINTR if the task is being killed.
  */
-static int gmem_convert_to_private(struct gmem_convert *c)
+int gmem_convert_lock(struct gmem_convert *c)
 {
-	pgoff_t start = c->start, end = c->end;
+	enum gmem_marked marked;
+	pgoff_t index;
 	int ret;
 
-	gmem_assert_locked_write(c->inode);
+	do {
+		ret = gmem_lock_killable(c->inode);
+		if (ret)
+			return ret;
+		index = c->start;
+		marked = gmem_find_mark(c->inode, &index, c->end);
+		if (!marked)
+			return 0;
 
-	if (!gmem_next_shared(c->inode, &start, &end))
-		return 0;
-
-	gmem_unmap(c->inode, c->start, c->end);
-	/* mlock() and munlock() keep references for a while, here by ourselves. */
-	lru_add_drain();
-	ret = gmem_try_private(c);
-	if (ret && c->args->wait) {
-		c->pending.start = c->start;
-		c->pending.last = c->end - 1;
-		gmem_begin_pending(c->inode, &c->pending);
-	} else if (ret) {
-		lru_add_drain_all();
-		ret = gmem_try_private(c);
-	}
+		filemap_invalidate_unlock(c->inode->i_mapping);
+		if (marked == GMEM_MARKED_WAITS)
+			return gmem_convert_blocked(c, index,
+						    GUEST_MEMFD_BUSY_PENDING);
+		ret = gmem_wait_mark(c->inode, c->start, c->end);
+	} while (!ret);
 	return ret;
 }
 
-static int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff)
+void gmem_convert_unlock(struct gmem_convert *c)
+{
+	filemap_invalidate_unlock(c->inode->i_mapping);
+}
+
+/**
+ * gmem_begin_convert - keep other conversions out, whether or not locked
+ * @c:		The conversion, which calls gmem_end_mark() in the end.
+ *
+ * Context: After gmem_convert_lock().
+ */
+void gmem_begin_convert(struct gmem_convert *c)
+{
+	gmem_assert_locked_write(c->inode);
+
+	c->mark.node.start = c->start;
+	c->mark.node.last = c->end - 1;
+	c->mark.opening = c->args->shared;
+	c->mark.waits = c->args->wait;
+	gmem_begin_mark(c->inode, &c->mark);
+}
+
+/**
+ * gmem_convert_sleep - wait a while for others
+ * @c:		The conversion; may wait.
+ * @backoff:	How long, begins with GMEM_MIN_BACKOFF_NS.
+ *
+ * Context: Process context, sleeps; no locks held.
+ * Return: 0; -EAGAIN if the time is over; -EINTR if there is a signal.
+ */
+int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff)
 {
 	ktime_t now = ktime_get(), wake;
 
@@ -183,218 +224,182 @@ static int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff)
 	return signal_pending(current) ? -EINTR : 0;
 }
 
+/**
+ * gmem_commit_pieces - change one piece after the other
+ * @c:		The conversion, after gmem_begin_convert().
+ * @commit:	Changes a piece, with invalidate_lock held for write.
+ *
+ * None of them can fail, and a signal does not matter, unless it kills.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write.
+ * Return: 0; -EINTR if the task is being killed, and a part from the start on
+ *	   has been changed.
+ */
+int gmem_commit_pieces(struct gmem_convert *c,
+			      void (*commit)(struct gmem_convert *c,
+					     pgoff_t start, pgoff_t end))
+{
+	pgoff_t start, end;
+
+	gmem_mark_commits(c->inode, &c->mark);
+	for (start = c->start; start < c->end; start = end) {
+		if (fatal_signal_pending(current) ||
+		    gmem_lock_killable(c->inode))
+			return -EINTR;
+		end = gmem_state_piece_end(c->inode, start, c->end);
+		commit(c, start, end);
+		gmem_convert_unlock(c);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* No user has been found, and none comes.  Take the clients' mappings. */
+static void gmem_commit_private(struct gmem_convert *c, pgoff_t start,
+				pgoff_t end)
+{
+	pgoff_t first = start, after = end;
+
+	gmem_assert_locked_write(c->inode);
+
+	if (!gmem_next_shared(c->inode, &first, &after))
+		return;
+
+	gmem_invalidate_start(c->inode, start, end);
+	gmem_set_private(c->inode, start, end, &c->spare);
+	gmem_invalidate_end(c->inode, start, end);
+}
+
+/* The same, and let go those who wait for these pages. */
+static void gmem_commit_pending(struct gmem_convert *c, pgoff_t start,
+				pgoff_t end)
+{
+	gmem_commit_private(c, start, end);
+	gmem_end_pending(c->inode, start, end, &c->spare);
+	c->pending = end;
+}
+
+/* See that [start, end), at most a piece, has no user in the host. */
+static int gmem_verify(struct gmem_convert *c, pgoff_t start, pgoff_t end)
+{
+	gmem_assert_locked_write(c->inode);
+
+	gmem_unmap(c->inode, start, end);
+	/* mlock() and munlock() keep references for a while, here by ourselves. */
+	lru_add_drain();
+	return gmem_check_range(c, start, end - 1) ?:
+	       gmem_freeze_range(c, start, end - 1);
+}
+
 /*
  * The range is pending, no lock is held.  6.1 tells nobody when a reference is
  * put, so look again and again, from the page on that was in use: those before
  * have no user and get none.
  */
-static int gmem_wait_for_users(struct gmem_convert *c)
+static int gmem_verify_pieces(struct gmem_convert *c)
 {
-	struct address_space *mapping = c->inode->i_mapping;
 	u64 backoff = GMEM_MIN_BACKOFF_NS;
-	pgoff_t from = c->start;
-	unsigned int round;
-	int ret, err;
-
-	for (round = 0;; round++) {
-		/*
-		 * mlock() keeps references in lists of each CPU, and so does
-		 * munlock() of what a late fault has mapped and we unmap below.
-		 */
-		if (round % GMEM_DRAIN_ROUNDS == 0)
-			lru_add_drain_all();
-		filemap_invalidate_lock_shared(mapping);
-		ret = gmem_check_range(c, from);
-		filemap_invalidate_unlock_shared(mapping);
-		if (!ret) {
-			filemap_invalidate_lock(mapping);
-			ret = gmem_commit_private(c);
-			filemap_invalidate_unlock(mapping);
-			if (!ret)
-				break;
-		}
-		from = c->args->error_offset >> PAGE_SHIFT;
-
-		err = gmem_convert_sleep(c, &backoff);
-		if (err) {
-			ret = err;
-			break;
-		}
-	}
-	gmem_end_pending(c->inode, &c->pending);
-	return ret;
-}
-
-/*
- * To shared
- */
-
-/* The first page from @start on that is in a large folio. */
-static pgoff_t gmem_first_large(struct inode *inode, pgoff_t start)
-{
-	XA_STATE(xas, &inode->i_mapping->i_pages, start);
-	struct folio *folio;
-
-	gmem_assert_locked_write(inode);
-
-	rcu_read_lock();
-	xas_for_each(&xas, folio, ULONG_MAX) {
-		if (xas_retry(&xas, folio))
-			continue;
-		if (folio_test_large(folio)) {
-			start = max(start, folio->index);
-			break;
-		}
-		if (need_resched()) {
-			xas_pause(&xas);
-			cond_resched_rcu();
-		}
-	}
-	rcu_read_unlock();
-	return start;
-}
-
-/*
- * What is shared is mapped and converted page by page, so have only folios of
- * one page.  Private ones have no users, but anybody who has found them by their
- * frame number can have a reference for a moment.
- */
-static int gmem_split_for_shared(struct gmem_convert *c)
-{
-	int ret = gmem_split_all(c->inode, c->start, c->end);
-
-	if (ret == -EAGAIN)
-		gmem_convert_blocked(c, gmem_first_large(c->inode, c->start),
-				     GUEST_MEMFD_BUSY_OTHER);
-	return ret;
-}
-
-/* Hand the folios of [start, end), all of it private, to the host. */
-static void gmem_open_folios(struct gmem_convert *c, pgoff_t start, pgoff_t end)
-{
-	struct folio_batch fbatch;
-	unsigned int i;
-
-	gmem_assert_locked_write(c->inode);
-
-	folio_batch_init(&fbatch);
-	while (filemap_get_folios(c->inode->i_mapping, &start, end - 1,
-				  &fbatch)) {
-		for (i = 0; i < folio_batch_count(&fbatch); i++) {
-			struct folio *folio = fbatch.folios[i];
-
-			gmem_reclaim(folio);
-			/* Zeroed by the next look-up; see gmem_find_folio(). */
-			if (!c->args->preserve)
-				folio_clear_uptodate(folio);
-			folio_put(folio);
-		}
-		folio_batch_init(&fbatch);
-		cond_resched();
-	}
-}
-
-static void gmem_commit_shared(struct gmem_convert *c)
-{
-	pgoff_t start = c->start, end = c->end;
-
-	gmem_assert_locked_write(c->inode);
-
-	gmem_end_private_range(c->inode, c->start, c->end);
-	while (gmem_next_private(c->inode, &start, &end)) {
-		gmem_open_folios(c, start, end);
-		start = end;
-		end = c->end;
-		cond_resched();
-	}
-	gmem_forget_private(c->inode, c->start, c->end);
-	gmem_set_shared(c->inode, c->start, c->end, &c->spare);
-}
-
-static int gmem_convert_to_shared(struct gmem_convert *c)
-{
-	pgoff_t start = c->start, end = c->end;
+	pgoff_t start = c->start, end;
+	unsigned int round = 0;
 	int ret;
 
-	gmem_assert_locked_write(c->inode);
+	while (gmem_next_piece(c->inode, &start, c->end, &end)) {
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      gmem_lock_killable(c->inode);
+		if (ret)
+			return ret;
+		ret = gmem_verify(c, start, end);
+		gmem_convert_unlock(c);
+		cond_resched();
+		start = end;
+		if (!ret)
+			continue;
+		if (!c->args->wait)
+			return ret;
 
-	if (!gmem_next_private(c->inode, &start, &end))
-		return 0;
-
-	ret = gmem_split_for_shared(c);
-	if (ret)
-		return ret;
-
-	gmem_invalidate_start(c->inode, c->start, c->end);
-	gmem_commit_shared(c);
-	gmem_invalidate_end(c->inode, c->start, c->end);
+		/*
+		 * mlock() keeps references in lists of each CPU, and so does
+		 * munlock() of what a late fault has mapped and we unmap.
+		 */
+		if (round++ % GMEM_DRAIN_ROUNDS == 0)
+			lru_add_drain_all();
+		ret = gmem_convert_sleep(c, &backoff);
+		if (ret)
+			return ret;
+		start = c->args->error_offset >> PAGE_SHIFT;
+	}
 	return 0;
 }
 
-/*
- * Both
- */
-
-static int gmem_convert_locked(struct gmem_convert *c)
-{
-	pgoff_t index = c->start;
-
-	gmem_assert_locked_write(c->inode);
-
-	if (gmem_find_pending(c->inode, &index, c->end))
-		return gmem_convert_blocked(c, index, GUEST_MEMFD_BUSY_PENDING);
-	if (c->args->shared)
-		return gmem_convert_to_shared(c);
-	return gmem_convert_to_private(c);
-}
-
-static int gmem_convert_once(struct gmem_convert *c)
+/* A piece is done at once, with the lock, unless it has users. */
+static int gmem_try_private(struct gmem_convert *c)
 {
 	int ret;
 
-	filemap_invalidate_lock(c->inode->i_mapping);
-	ret = gmem_convert_locked(c);
-	filemap_invalidate_unlock(c->inode->i_mapping);
+	gmem_assert_locked_write(c->inode);
+
+	ret = gmem_verify(c, c->start, c->end);
+	if (!ret)
+		gmem_commit_private(c, c->start, c->end);
 	return ret;
 }
 
-static bool gmem_is_worth_waiting(struct gmem_convert *c, int ret)
+static int gmem_convert_to_private(struct gmem_convert *c)
 {
-	return ret == -EAGAIN && c->args->reason != GUEST_MEMFD_BUSY_PENDING;
+	pgoff_t start = c->start, end = c->end;
+	int ret;
+
+	ret = gmem_convert_lock(c);
+	if (ret)
+		return ret;
+
+	if (!gmem_next_shared(c->inode, &start, &end))
+		goto out_unlock;
+	if (gmem_is_piece(c)) {
+		ret = gmem_try_private(c);
+		if (!ret || !c->args->wait)
+			goto out_unlock;
+	}
+
+	c->pending = c->start;
+	gmem_begin_pending(c->inode, c->start, c->end, c, &c->spare);
+	gmem_begin_convert(c);
+	gmem_convert_unlock(c);
+
+	ret = gmem_verify_pieces(c) ?:
+	      gmem_commit_pieces(c, gmem_commit_pending);
+	if (c->pending < c->end)
+		gmem_end_pending(c->inode, c->pending, c->end, &c->spare);
+	gmem_end_mark(c->inode, &c->mark);
+	return ret;
+
+out_unlock:
+	gmem_convert_unlock(c);
+	return ret;
 }
 
-/* A folio could not be split: drop the lock for a while and try again. */
-static int gmem_wait_for_split(struct gmem_convert *c)
+/* Whether a reference can be one that lru_add_drain_all() drops. */
+static bool gmem_is_worth_draining(struct gmem_convert *c, int ret)
 {
-	u64 backoff = GMEM_MIN_BACKOFF_NS;
-	unsigned int tries = 0;
-	int ret, err;
-
-	do {
-		err = c->args->wait ? gmem_convert_sleep(c, &backoff) :
-				      gmem_split_wait(&tries);
-		if (err)
-			return err == -EINTR ? err : -EAGAIN;
-		ret = gmem_convert_once(c);
-	} while (gmem_is_worth_waiting(c, ret));
-	return ret;
+	return ret == -EAGAIN && !c->args->wait &&
+	       c->args->reason != GUEST_MEMFD_BUSY_PENDING &&
+	       c->args->reason != GUEST_MEMFD_BUSY_PINNED;
 }
 
 static int gmem_convert_range(struct gmem_convert *c)
 {
 	int ret;
 
-	/* Of much, most of the work is done while others can use the file. */
-	if (!c->args->shared && c->end - c->start >= GMEM_UNMAP_AHEAD)
-		unmap_mapping_pages(c->inode->i_mapping, c->start,
-				    c->end - c->start, false);
-
-	ret = gmem_convert_once(c);
-	if (!gmem_is_worth_waiting(c, ret))
-		return ret;
 	if (c->args->shared)
-		return gmem_wait_for_split(c);
-	return c->args->wait ? gmem_wait_for_users(c) : ret;
+		return gmem_convert_to_shared(c);
+
+	ret = gmem_convert_to_private(c);
+	if (gmem_is_worth_draining(c, ret)) {
+		/* It waits for all CPUs: without the lock, and only if needed. */
+		lru_add_drain_all();
+		ret = gmem_convert_to_private(c);
+	}
+	return ret;
 }
 
 /**
@@ -407,17 +412,19 @@ static int gmem_convert_range(struct gmem_convert *c)
  * private keep their contents.  Those that become shared lose them, unless
  * @args->preserve.
  *
- * Context: Process context, may sleep; takes invalidate_lock for write.  The
- *	    caller holds a reference to @file and no lock that a user of the
- *	    memory could want.
+ * Context: Process context, may sleep; takes invalidate_lock for write, for one
+ *	    piece at a time.  The caller holds a reference to @file and no lock
+ *	    that a user of the memory could want.
  * Return: 0, and all of the range is what was asked for.  Otherwise nothing has
  *	   changed, except that user mappings can be gone for a while: -EINVAL if
  *	   the file is not convertible, or the range is empty, not page aligned or
  *	   not inside the file; -ENOMEM; -EAGAIN if a page is in use that shall
- *	   become private, or part of the range is pending, or somebody keeps a
- *	   large folio from being split, see @args->error_offset and
- *	   @args->reason; -EINTR if a signal has ended the wait, without
- *	   @args->wait one that kills.
+ *	   become private, or another conversion waits for users of a part of the
+ *	   range, or a reference keeps a large folio from being split, see
+ *	   @args->error_offset and @args->reason; -EINTR if a signal has ended
+ *	   the wait, without @args->wait one that kills.  If the task is being
+ *	   killed, a part of the range, from its start on, can have been
+ *	   converted.
  */
 int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args)
 {
@@ -430,12 +437,11 @@ int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args)
 
 	c.start = args->offset >> PAGE_SHIFT;
 	c.end = c.start + (args->size >> PAGE_SHIFT);
-	c.spare = gmem_alloc_range();
-	if (!c.spare)
+	if (!gmem_alloc_ranges(&c.spare))
 		return -ENOMEM;
 
 	ret = gmem_convert_range(&c);
-	kfree(c.spare);
+	gmem_free_ranges(&c.spare);
 	trace_guest_memfd_convert(c.inode, c.start, c.end, args->shared, ret);
 	return ret;
 }

@@ -7,8 +7,10 @@
 
 #include <linux/fs.h>
 #include <linux/guest_memfd.h>
-#include <linux/interval_tree.h>
 #include <linux/mm.h>
+
+#include "internal.h"
+#include "marks.h"
 
 /**
  * struct gmem_convert - a conversion under way
@@ -17,15 +19,17 @@
  * @end:	Page index after the last.
  * @args:	What was asked for, and where to say why it did not work.
  * @spare:	For the state.
- * @pending:	The range, while it is pending.
+ * @mark:	The range, while other conversions are kept out of it.
+ * @pending:	The first page that is still pending, until the end of the range.
  */
 struct gmem_convert {
 	struct inode *inode;
 	pgoff_t start;
 	pgoff_t end;
 	struct guest_memfd_conversion *args;
-	struct interval_tree_node *spare;
-	struct interval_tree_node pending;
+	struct range_map_range *spare;
+	struct gmem_mark mark;
+	pgoff_t pending;
 };
 
 static inline bool gmem_range_is_valid(struct inode *inode, u64 offset, u64 size)
@@ -34,9 +38,31 @@ static inline bool gmem_range_is_valid(struct inode *inode, u64 offset, u64 size
 	       offset + size > offset && offset + size <= i_size_read(inode);
 }
 
+/* The first sleep before looking again. */
+#define GMEM_MIN_BACKOFF_NS	(20 * NSEC_PER_USEC)
+
+/* Whether it is done under one hold of the lock, unless it has to wait. */
+static inline bool gmem_is_piece(const struct gmem_convert *c)
+{
+	return c->end - c->start <= GMEM_PIECE;
+}
+
+/* convert.c */
+int gmem_convert_lock(struct gmem_convert *c);
+void gmem_convert_unlock(struct gmem_convert *c);
+void gmem_begin_convert(struct gmem_convert *c);
+int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff);
+int gmem_commit_pieces(struct gmem_convert *c,
+		       void (*commit)(struct gmem_convert *c, pgoff_t start,
+				      pgoff_t end));
+
+/* open.c */
+int gmem_convert_to_shared(struct gmem_convert *c);
+
+/* users.c */
 int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
 			 enum guest_memfd_busy reason);
-int gmem_check_range(struct gmem_convert *c, pgoff_t from);
-int gmem_freeze_range(struct gmem_convert *c);
+int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t last);
+int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t last);
 
 #endif /* _MM_GUEST_MEMFD_CONVERT_H */

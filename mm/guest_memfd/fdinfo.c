@@ -6,8 +6,9 @@
  * change, except that keys and the ends of binding lines may be added.
  *
  * The reader in procfs holds a reference to the file, so nothing is released
- * meanwhile.  invalidate_lock is held for read while bindings are shown: they
- * stay, and what the client has attached to them does, too.
+ * meanwhile.  invalidate_lock is held for read while a binding is shown: it
+ * stays, and what the client has attached to it does, too.  The lock is dropped
+ * now and then, so a line is consistent, and the list is no snapshot.
  */
 
 #include <linux/kernel.h>
@@ -16,6 +17,9 @@
 #include "account.h"
 #include "internal.h"
 #include "state.h"
+
+/* Bindings that are shown without letting go of the lock in between. */
+#define GMEM_SHOW_BATCH	64
 
 static const struct {
 	unsigned long flag;
@@ -56,19 +60,44 @@ static void gmem_show_binding(struct seq_file *m,
 	seq_putc(m, '\n');
 }
 
-static void gmem_show_bindings(struct seq_file *m, struct inode *inode)
+/*
+ * Shows some bindings from page index *@index on, and advances that.  Returns
+ * whether there are more.  When the buffer is full, seq_file starts again with a
+ * larger one.
+ */
+static bool gmem_show_some_bindings(struct seq_file *m, struct inode *inode,
+				    pgoff_t *index)
 {
 	struct interval_tree_node *node;
+	int i;
 
 	gmem_assert_locked(inode);
-	node = interval_tree_iter_first(&GMEM_I(inode)->bindings, 0, ULONG_MAX);
-	/* When the buffer is full, seq_file starts again with a larger one. */
-	while (node && !seq_has_overflowed(m)) {
+	node = interval_tree_iter_first(&GMEM_I(inode)->bindings, *index,
+					ULONG_MAX);
+	for (i = 0; node && i < GMEM_SHOW_BATCH; i++) {
+		if (seq_has_overflowed(m))
+			return false;
 		gmem_show_binding(m, container_of(node,
 						  struct guest_memfd_binding,
 						  node));
-		node = interval_tree_iter_next(node, 0, ULONG_MAX);
+		*index = node->last + 1;
+		node = interval_tree_iter_next(node, *index, ULONG_MAX);
 	}
+	return node;
+}
+
+/* A slot can be a page, so there can be as many bindings as a VM has slots. */
+static void gmem_show_bindings(struct seq_file *m, struct inode *inode)
+{
+	pgoff_t index = 0;
+	bool more;
+
+	do {
+		filemap_invalidate_lock_shared(inode->i_mapping);
+		more = gmem_show_some_bindings(m, inode, &index);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		cond_resched();
+	} while (more);
 }
 
 void gmem_show_fdinfo(struct seq_file *m, struct file *file)
@@ -89,7 +118,5 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file)
 		seq_printf(m, "gmem-pending:\t%llu\n",
 			   gmem_pending_bytes(inode));
 
-	filemap_invalidate_lock_shared(inode->i_mapping);
 	gmem_show_bindings(m, inode);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
 }

@@ -28,13 +28,14 @@
  *	The file holds one more long-lived reference on each folio than the
  *	page cache does, and keeps the folio off the LRU lists.  The address is
  *	therefore stable for as long as the folio is in the file: compaction,
- *	memory hot-unplug and page isolation refuse early, without a hook.
+ *	memory hot-unplug and page isolation refuse early, without a hook; one
+ *	is needed for poisoned pages only, see offline.c.
  *
  * Memory is allocated when a client asks for a page that is not there, when
  * host userspace touches it in a mapping, or by fallocate(); it is zeroed once,
  * before anybody can see it, and it goes back to the page allocator when a hole
- * is punched or the inode is evicted, which is when the last reference to the
- * file, descriptor or mapping, is dropped.
+ * is punched or the last reference to the file, descriptor or mapping, is
+ * dropped.  The inode, without any memory, can stay longer.
  *
  * The inode owns the memory; a binding is a view of it.  A client may hold a
  * page frame number only until invalidate_start() is called for it, and
@@ -48,10 +49,10 @@
  *
  * - For write: adding and removing bindings, and any change of the memory
  *   behind them, from invalidate_start() to invalidate_end().  So an
- *   invalidation ends for exactly the bindings for which it started.
+ *   invalidation ends for exactly the bindings for which it started.  A page
+ *   that the hardware has lost is such a change, see DOC: memory failure.
  * - For read: looking up or allocating a page for a client, or for a fault of
- *   host userspace, and having clients drop their mappings of a page that is
- *   lost, see DOC: memory failure.
+ *   host userspace, and a client's own access from its beginning to its end.
  *
  * It nests outside the folio lock and outside the locks that a client takes in
  * its callbacks (for KVM, mmu_lock), and inside mmap_lock and the lock under
@@ -60,24 +61,32 @@
  * srcu).
  *
  * A binding's memory belongs to the client, which unbinds before it frees it.
- * When the file goes first, guest_memfd_unbind_all() detaches the bindings::
+ * When the file goes first, guest_memfd_unbind_next() detaches the bindings, one
+ * piece at a time::
  *
  *	CPU 0: last fput()			CPU 1: guest_memfd_get_page()
  *
  *						[client's read-side section
  *						inode = binding->inode
  *	->release()
- *	  guest_memfd_unbind_all()
+ *	  guest_memfd_unbind_next()
  *	    invalidate_lock (write)
+ *	    the inode is closing
  *	    invalidate_start(), zap
- *	    binding->inode = NULL
  *	    invalidate_end()
  *	    unlock
  *						invalidate_lock (read)
- *						binding->inode is NULL: -ESTALE
+ *						closing: -ESTALE
  *						unlock
+ *	  ...
+ *	  guest_memfd_unbind_next()
+ *	    invalidate_lock (write)
+ *	    the last piece
+ *	    binding->inode = NULL
+ *	    unlock
  *						end of section]
  *	  wait for read-side sections
+ *	free the memory
  *	inode may now be evicted
  *
  * so that what CPU 1 read stays valid until it is done, without a reference to
@@ -101,54 +110,19 @@
 
 #include "account.h"
 #include "internal.h"
+#include "marks.h"
 #include "state.h"
 
 static struct vfsmount *gmem_mnt __ro_after_init;
 static struct kmem_cache *gmem_inode_cache __ro_after_init;
 
-static int gmem_punch_hole_locked(struct inode *inode, pgoff_t start,
-				  pgoff_t end)
-{
-	unsigned long nr_pages;
-	int ret;
-
-	gmem_assert_locked_write(inode);
-
-	ret = gmem_split_range(inode, start, end);
-	if (ret)
-		return ret;
-
-	gmem_invalidate_start(inode, start, end);
-	gmem_unmap(inode, start, end);
-	nr_pages = inode->i_mapping->nrpages;
-	gmem_end_private_range(inode, start, end);
-	gmem_remove_folios(inode, start, end);
-	trace_guest_memfd_punch_hole(inode, start, end,
-				     nr_pages - inode->i_mapping->nrpages);
-	gmem_invalidate_end(inode, start, end);
-	return 0;
-}
-
-static long gmem_punch_hole(struct inode *inode, loff_t offset, loff_t len)
+static long gmem_punch(struct inode *inode, loff_t offset, loff_t len)
 {
 	pgoff_t start = offset >> PAGE_SHIFT;
 	pgoff_t end = min(offset + len, i_size_read(inode)) >> PAGE_SHIFT;
-	unsigned int tries = 0;
-	int ret;
 
 	/* Beyond the end of the file is nothing but a hole. */
-	if (start >= end)
-		return 0;
-
-	do {
-		filemap_invalidate_lock(inode->i_mapping);
-		ret = gmem_punch_hole_locked(inode, start, end);
-		filemap_invalidate_unlock(inode->i_mapping);
-		if (ret != -EAGAIN)
-			return ret;
-		ret = gmem_split_wait(&tries);
-	} while (!ret);
-	return ret;
+	return start < end ? gmem_punch_hole(inode, start, end) : 0;
 }
 
 static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
@@ -170,7 +144,8 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 		 * Per folio: a hole need not wait for the whole range.  And
 		 * just the range, however large folios could be.
 		 */
-		filemap_invalidate_lock_shared(inode->i_mapping);
+		if (gmem_lock_shared_killable(inode))
+			return -EINTR;
 		folio = gmem_get_folio_within(inode, index, start, end);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
 		if (IS_ERR(folio))
@@ -201,7 +176,7 @@ static long gmem_fallocate(struct file *file, int mode, loff_t offset,
 		return -EINVAL;
 
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		ret = gmem_punch_hole(inode, offset, len);
+		ret = gmem_punch(inode, offset, len);
 	else
 		ret = gmem_allocate(inode, offset, len);
 	if (ret)
@@ -224,8 +199,15 @@ static long gmem_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static int gmem_release(struct inode *inode, struct file *file)
 {
+	const struct guest_memfd_client_ops *ops = GMEM_I(inode)->ops;
+
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
-	GMEM_I(inode)->ops->release(file, file->private_data);
+	ops->release(file, file->private_data);
+
+	/* The inode can stay, but from here on it is of no use to anybody. */
+	gmem_remove_all(inode);
+	GMEM_I(inode)->ops = NULL;
+	module_put(ops->owner);
 	return 0;
 }
 
@@ -262,12 +244,14 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	/* Here and not in the constructor: slab objects are used again. */
 	gi->ops = NULL;
 	gi->flags = 0;
+	gi->closing = false;
 	gi->bindings = RB_ROOT_CACHED;
 	mpol_shared_policy_init(&gi->policy, NULL);
 	INIT_LIST_HEAD(&gi->files);
 	atomic_long_set(&gi->nr_huge, 0);
 	gmem_init_private(&gi->vfs_inode);
 	gmem_init_state(&gi->vfs_inode);
+	gmem_init_marks(&gi->vfs_inode);
 	gmem_init_split(&gi->vfs_inode);
 	return &gi->vfs_inode;
 }
@@ -283,7 +267,7 @@ static void gmem_evict_inode(struct inode *inode)
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&gi->bindings.rb_root));
 	trace_guest_memfd_evict(inode, inode->i_mapping->nrpages);
-	gmem_split_poisoned(inode);
+	/* Empty, unless there has never been a file. */
 	truncate_inode_pages_final(inode->i_mapping);
 	gmem_unaccount_file(inode);
 	gmem_destroy_private(inode);
@@ -326,7 +310,8 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
 	inode->i_size = size;
 	inode->i_op = &gmem_iops;
 	inode->i_mapping->a_ops = &gmem_aops;
-	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
+	/* For what a split allocates; see DOC: splitting. */
+	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER | __GFP_NORETRY);
 	mapping_set_unevictable(inode->i_mapping);
 	mapping_set_large_folios(inode->i_mapping);
 	/* Nobody takes a folio out without asking ->release_folio(). */
@@ -366,7 +351,7 @@ struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 		module_put(ops->owner);
 		return ERR_CAST(inode);
 	}
-	/* From here on eviction drops the module. */
+	/* From here on release drops the module; eviction, if there is no file. */
 	GMEM_I(inode)->ops = ops;
 	GMEM_I(inode)->flags = flags;
 	if (gmem_is_convertible(inode) && gmem_start_state(inode)) {

@@ -17,9 +17,12 @@
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/vmstat.h>
+#include <trace/events/filemap.h>
 #include <trace/events/guest_memfd.h>
 
+#include "../internal.h"
 #include "account.h"
 #include "internal.h"
 
@@ -27,11 +30,11 @@
 #define GMEM_GFP	GFP_HIGHUSER
 
 /*
- * Zero a folio, which is locked, and of which nobody has seen anything so far,
- * unless the allocator has.  A page that is poisoned already is not touched, and
- * keeps others from being mapped together with it.
+ * Zero a folio, which is locked and not uptodate, unless the allocator has.  A
+ * page that is bad is not touched, and then the folio cannot be uptodate: the
+ * page may be good again by the next look-up.  Returns whether all is zero.
  */
-static void gmem_clear_folio(struct folio *folio, bool cleared)
+static bool gmem_clear_folio(struct folio *folio, bool cleared)
 {
 	long nr = folio_nr_pages(folio);
 	long i;
@@ -39,20 +42,42 @@ static void gmem_clear_folio(struct folio *folio, bool cleared)
 	for (i = 0; i < nr; i++) {
 		struct page *page = folio_page(folio, i);
 
-		if (unlikely(PageHWPoison(page)))
-			gmem_note_poison(folio);
-		else if (!cleared)
+		if (unlikely(gmem_is_bad(page)))
+			return false;
+		if (!cleared)
 			clear_highpage(page);
 	}
+	return true;
+}
+
+/*
+ * Zero a folio that has got its place.  If that is not possible it leaves the
+ * file again, which does not need invalidate_lock for write: no look-up has
+ * returned it, as it never was uptodate.
+ */
+static int gmem_start_folio(struct inode *inode, struct folio *folio)
+{
+	/*
+	 * Pairs with TestSetPageHWPoison() in memory_failure(), which then looks
+	 * at the mapping: if it finds none, this finds the flag.
+	 */
+	smp_mb__after_atomic();
+	if (!gmem_clear_folio(folio, want_init_on_alloc(GMEM_GFP))) {
+		filemap_remove_folio(folio);
+		return -EHWPOISON;
+	}
+	gmem_account_folio(inode, folio);
+	folio_mark_uptodate(folio);
+	return 0;
 }
 
 /*
  * Insert @folio, fresh from the allocator.  On success its first reference is
- * the file's and the caller has one of its own; on failure the caller still
- * owns the first.
+ * the file's and the caller has one of its own; on failure the caller has the
+ * only one.
  *
  * It is zeroed when it has got its place, under the folio lock: nothing is
- * zeroed in vain because somebody else was faster or there is no room for it in
+ * zeroed in vain because another task was faster or there is no room for it in
  * a memory cgroup.  Until then it is not uptodate.
  */
 static int gmem_add_folio(struct inode *inode, struct folio *folio,
@@ -68,15 +93,7 @@ static int gmem_add_folio(struct inode *inode, struct folio *folio,
 	ret = __filemap_add_folio(inode->i_mapping, folio, index, gfp, NULL);
 	if (!ret) {
 		folio_get(folio);
-		gmem_account_folio(inode, folio);
-		/*
-		 * Pairs with TestSetPageHWPoison() in memory_failure(), which
-		 * then looks at the mapping: if it finds none, whoever gets the
-		 * folio from here on finds the flag.
-		 */
-		smp_mb__after_atomic();
-		gmem_clear_folio(folio, want_init_on_alloc(GMEM_GFP));
-		folio_mark_uptodate(folio);
+		ret = gmem_start_folio(inode, folio);
 	}
 	folio_unlock(folio);
 	return ret;
@@ -108,35 +125,54 @@ static void gmem_count_huge_event(unsigned int order, bool fallback)
 		count_vm_event(fallback ? THP_FILE_FALLBACK : THP_FILE_ALLOC);
 }
 
+static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
+{
+	int ret = 0;
+
+	folio_lock(folio);
+	if (folio->mapping != inode->i_mapping)
+		ret = -EAGAIN;
+	else if (folio_test_uptodate(folio))
+		ret = 0;
+	else if (gmem_clear_folio(folio, false))
+		folio_mark_uptodate(folio);
+	else
+		ret = -EHWPOISON;
+	folio_unlock(folio);
+	return ret;
+}
+
 /**
  * gmem_find_folio - look up the folio at an index
  * @inode:	Inode of the file.
  * @index:	Page index.
  *
- * If it is not uptodate it is either new, and somebody is zeroing it, or it has
- * been converted, and its memory is what the last owner left.  The latter is
- * zeroed here, by the first who wants it: nobody else has to wait.
+ * If it is not uptodate it is either new, and another task is zeroing it, or it
+ * has been converted, and its memory is what the last owner left.  The latter is
+ * zeroed here, by the first task that wants it: the others need not wait.
  *
  * Context: Process context, may sleep; invalidate_lock held.
- * Return: The folio, with a reference for the caller, or NULL.
+ * Return: The folio, uptodate and with a reference for the caller; NULL if there
+ *	   is none; ERR_PTR(-EHWPOISON) if it is a page that cannot be zeroed.
  */
 struct folio *gmem_find_folio(struct inode *inode, pgoff_t index)
 {
 	struct folio *folio;
+	int ret;
 
 	gmem_assert_locked(inode);
 
-	folio = filemap_get_folio(inode->i_mapping, index);
-	if (!folio || likely(folio_test_uptodate(folio)))
-		return folio;
+	do {
+		folio = filemap_get_folio(inode->i_mapping, index);
+		if (!folio || likely(folio_test_uptodate(folio)))
+			return folio;
 
-	folio_lock(folio);
-	if (!folio_test_uptodate(folio)) {
-		gmem_clear_folio(folio, false);
-		folio_mark_uptodate(folio);
-	}
-	folio_unlock(folio);
-	return folio;
+		ret = gmem_make_uptodate(inode, folio);
+		if (ret)
+			folio_put(folio);
+		/* A new one that has been given back: look again. */
+	} while (ret == -EAGAIN);
+	return ret ? ERR_PTR(ret) : folio;
 }
 
 /**
@@ -160,6 +196,8 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 
 	for (;;) {
 		folio = gmem_find_folio(inode, index);
+		if (IS_ERR(folio))
+			return folio;
 		if (folio) {
 			trace_guest_memfd_get_folio(inode, index, folio, false);
 			return folio;
@@ -174,8 +212,11 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 			return folio;
 		}
 
-		/* Somebody else was faster; perhaps only with a part of it. */
+		/* Another task was faster; perhaps only with a part of it. */
 		if (PTR_ERR(folio) == -EEXIST)
+			continue;
+		/* Memory that has gone bad does not come a second time. */
+		if (!order && PTR_ERR(folio) == -EHWPOISON)
 			continue;
 		if (!order)
 			return folio;
@@ -191,8 +232,9 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
  * @index:	Page index, below the end of the file.
  *
  * Context: Process context, may sleep; invalidate_lock held.
- * Return: The folio, zeroed if it is new, with a reference for the caller, or
- *	   ERR_PTR(-ENOMEM), also when the memory controller refuses.
+ * Return: The folio, zeroed if it is new, with a reference for the caller;
+ *	   ERR_PTR(-ENOMEM), also when the memory controller refuses;
+ *	   ERR_PTR(-EHWPOISON) as for gmem_find_folio().
  */
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
 {
@@ -204,7 +246,8 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
  * gmem_get_folio_for - look up or allocate the folio at an index for a client
  * @binding:	The client's binding.
  * @inode:	Inode of the file.
- * @index:	Page index, inside the binding.
+ * @index:	Page index, inside the binding and the range.
+ * @range:	Where the client wants memory.
  *
  * What is outside of the binding, or of no use to the client, is not allocated.
  *
@@ -212,16 +255,99 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
  * Return: As for gmem_get_folio().
  */
 struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
-				 struct inode *inode, pgoff_t index)
+				 struct inode *inode, pgoff_t index,
+				 const struct guest_memfd_range *range)
 {
-	pgoff_t start = binding->node.start;
-	pgoff_t end = binding->node.last + 1;
-
 	gmem_assert_locked(inode);
 
-	if (binding->ops->limit)
-		binding->ops->limit(binding, index, &start, &end);
-	return gmem_get_folio_within(inode, index, start, end);
+	return gmem_get_folio_within(inode, index,
+				     max(range->start, binding->node.start),
+				     min(range->end, binding->node.last + 1));
+}
+
+/*
+ * Lock a folio that is about to be removed.  With others locked already this
+ * must not wait: they are locked in the order of the file, and anything else may
+ * lock in another.
+ */
+static bool gmem_lock_for_removal(struct folio *folio, bool wait)
+{
+	if (wait)
+		folio_lock(folio);
+	else if (!folio_trylock(folio))
+		return false;
+
+	/*
+	 * A fault that had passed the checks before the range was unmapped has
+	 * mapped it again, under the folio lock.  Without a mapping of the file
+	 * this cannot be, and need not be looked for in each page.
+	 */
+	if (mapping_mapped(folio->mapping) && folio_mapped(folio))
+		unmap_mapping_folio(folio);
+	return true;
+}
+
+/*
+ * Take locked folios, all that there are between the first and the last of them,
+ * out of the page cache.  As shmem does it: filemap.c looks at each page of a
+ * large folio for a mapping, which has been done here, or could not be.
+ */
+static void gmem_delete_folios(struct inode *inode, struct folio_batch *locked)
+{
+	struct address_space *mapping = inode->i_mapping;
+	XA_STATE(xas, &mapping->i_pages, locked->folios[0]->index);
+	unsigned int i, n = folio_batch_count(locked);
+	struct folio *folio;
+	long nr;
+
+	gmem_assert_locked_write(inode);
+
+	xas_lock_irq(&xas);
+	for (i = 0; i < n; i++) {
+		folio = xas_find(&xas, ULONG_MAX);
+		if (WARN_ON_ONCE(folio != locked->folios[i])) {
+			n = i;
+			break;
+		}
+
+		trace_mm_filemap_delete_from_page_cache(folio);
+		nr = folio_nr_pages(folio);
+		__lruvec_stat_mod_folio(folio, NR_FILE_PAGES, -nr);
+		if (folio_test_pmd_mappable(folio)) {
+			__lruvec_stat_mod_folio(folio, NR_FILE_THPS, -nr);
+			filemap_nr_thps_dec(mapping);
+			gmem_unaccount_huge(inode, nr);
+		}
+		xas_store(&xas, NULL);
+		folio->mapping = NULL;
+		mapping->nrpages -= nr;
+	}
+	xas_unlock_irq(&xas);
+
+	for (i = 0; i < n; i++)
+		filemap_free_folio(mapping, locked->folios[i]);
+}
+
+/* Remove folios from the file; returns how many of them have been. */
+static unsigned int gmem_remove_batch(struct inode *inode,
+				      struct folio_batch *fbatch)
+{
+	struct folio_batch locked;
+	unsigned int i;
+
+	folio_batch_init(&locked);
+	for (i = 0; i < folio_batch_count(fbatch); i++) {
+		struct folio *folio = fbatch->folios[i];
+
+		if (!gmem_lock_for_removal(folio, !i))
+			break;
+		folio_batch_add(&locked, folio);
+	}
+
+	gmem_delete_folios(inode, &locked);
+	for (i = 0; i < folio_batch_count(&locked); i++)
+		folio_unlock(locked.folios[i]);
+	return folio_batch_count(&locked);
 }
 
 /**
@@ -236,11 +362,21 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
  */
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end)
 {
+	struct folio_batch fbatch;
+	pgoff_t index = start;
+	unsigned int nr;
+
 	gmem_assert_locked_write(inode);
-	gmem_unaccount_folios(inode, start, end);
-	truncate_inode_pages_range(inode->i_mapping,
-				   (loff_t)start << PAGE_SHIFT,
-				   ((loff_t)end << PAGE_SHIFT) - 1);
+
+	folio_batch_init(&fbatch);
+	while (index < end && filemap_get_folios(inode->i_mapping, &index,
+						 end - 1, &fbatch)) {
+		nr = gmem_remove_batch(inode, &fbatch);
+		if (nr < folio_batch_count(&fbatch))
+			index = fbatch.folios[nr]->index;
+		folio_batch_release(&fbatch);
+		cond_resched();
+	}
 	gmem_forget_private(inode, start, end);
 }
 
@@ -251,7 +387,7 @@ static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
 
 /*
  * Out of the mapping: drop the reference that pinned the folio there, unless it
- * is to keep a poisoned page from the allocator.
+ * is to keep a lost page from the allocator.
  */
 static void gmem_free_folio(struct folio *folio)
 {

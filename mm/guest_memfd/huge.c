@@ -23,9 +23,13 @@
 #include <linux/pagemap.h>
 
 #include "internal.h"
+#include "marks.h"
 #include "state.h"
 
 #define GMEM_HUGE_NR	BIT(HPAGE_PMD_ORDER)
+
+/* No folio is in two pieces. */
+static_assert(HPAGE_PMD_NR <= GMEM_PIECE);
 
 static bool gmem_is_madvised(struct inode *inode)
 {
@@ -41,12 +45,14 @@ static bool gmem_wants_huge(struct inode *inode)
 					 hugepage_flags_always();
 }
 
-/* What is shared of a convertible file is in folios of one page. */
+/* What is shared of a convertible file, or will be, is in folios of one page. */
 static bool gmem_state_permits(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked(inode);
 
-	return !gmem_is_convertible(inode) ||
+	if (!gmem_is_convertible(inode))
+		return true;
+	return !gmem_is_opening(inode, start, end) &&
 	       !gmem_next_shared(inode, &start, &end);
 }
 

@@ -3,6 +3,7 @@
  * What the parts of guest_memfd know of each other.
  *
  *   file.c	the file: creation, file operations, inode life cycle
+ *   piece.c	working on a range piece by piece; holes, and the end
  *   folio.c	the memory: allocation, look-up, removal
  *   huge.c	how large a new folio is
  *   split.c	making small folios out of large ones
@@ -15,8 +16,11 @@
  *   debugfs.c	totals and a list of all files
  *   private.c	which pages a client has made private
  *   poison.c	pages that the hardware has lost
+ *   offline.c	memory with such pages stays online
  *   state.c	which pages of a convertible file are shared
  *   convert.c	changing that
+ *   open.c	to shared
+ *   marks.c	where that is under way
  *   users.c	who uses pages that shall become private
  *   query.c	what clients ask of the state
  *
@@ -30,6 +34,7 @@
 #include <linux/guest_memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/pagemap.h>
+#include <linux/range_map.h>
 #include <linux/spinlock_types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -38,19 +43,28 @@ struct seq_file;
 
 /**
  * struct gmem_state - what of a convertible file is shared; see state.c
- * @lock:	Held for write, together with invalidate_lock held for write, to
- *		change @shared and @nr_shared; held to read them without that.
- *		Protects @pending.  Innermost.
- * @shared:	The ranges that are shared.
- * @nr_shared:	Pages in them.
- * @pending:	The ranges that are going to be private, but have users.
+ * @shared:	The ranges that are shared have the value 1.  Changed with
+ *		invalidate_lock held for write.
+ * @pending:	The ranges that are going to be private and can have users.  The
+ *		value tells whose they are.  Set with invalidate_lock held for
+ *		write, and cleared by the same conversion.
  * @wait:	For the end of anything in @pending.
  */
 struct gmem_state {
-	rwlock_t lock;
-	struct rb_root_cached shared;
-	unsigned long nr_shared;
-	struct rb_root_cached pending;
+	struct range_map shared;
+	struct range_map pending;
+	wait_queue_head_t wait;
+};
+
+/**
+ * struct gmem_marks - conversions under way; see marks.c
+ * @lock:	Protects @tree and what is in it.  Innermost.
+ * @tree:	The ranges; no two overlap.
+ * @wait:	For the end of anything in @tree.
+ */
+struct gmem_marks {
+	spinlock_t lock;
+	struct rb_root_cached tree;
 	wait_queue_head_t wait;
 };
 
@@ -66,10 +80,13 @@ struct gmem_state {
  * @nr_huge:	Pages in folios that can be mapped as a PMD.
  * @private:	Which pages are private; see private.c.
  * @state:	Which pages are shared, if the file is convertible.
+ * @marks:	Ranges that are being converted.
  * @splitting:	The folio that split.c has at work.  Under invalidate_lock held
  *		for write and the folio lock.
- * @has_poison:	There is or was a poisoned page in a large folio.  Set under the
+ * @has_poison:	There is or was a lost page in a large folio.  Set under the
  *		folio lock, never cleared.
+ * @closing:	The file is being released, and nothing in it can be looked up.
+ *		Set under invalidate_lock held for write, never cleared.
  * @split_work:	Splits such folios; has a reference to the inode.
  */
 struct gmem_inode {
@@ -82,8 +99,10 @@ struct gmem_inode {
 	atomic_long_t nr_huge;
 	struct xarray private;
 	struct gmem_state state;
+	struct gmem_marks marks;
 	struct folio *splitting;
 	bool has_poison;
+	bool closing;
 	struct work_struct split_work;
 };
 
@@ -123,12 +142,34 @@ static inline void gmem_assert_locked_write(struct inode *inode)
 	lockdep_assert_held_write(&inode->i_mapping->invalidate_lock);
 }
 
+/* Pages of the largest folio, and of what is done under one hold of the lock. */
+#define GMEM_PIECE	512
+
+/* For write: waits for at most a piece, see DOC: progress, and can be killed. */
+static inline int gmem_lock_killable(struct inode *inode)
+{
+	return down_write_killable(&inode->i_mapping->invalidate_lock);
+}
+
+static inline int gmem_lock_shared_killable(struct inode *inode)
+{
+	return down_read_killable(&inode->i_mapping->invalidate_lock);
+}
+
+/* piece.c */
+bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
+		     pgoff_t *piece_end);
+pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end);
+int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end);
+void gmem_remove_all(struct inode *inode);
+
 /* folio.c */
 extern const struct address_space_operations gmem_aops;
 struct folio *gmem_find_folio(struct inode *inode, pgoff_t index);
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index);
 struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
-				 struct inode *inode, pgoff_t index);
+				 struct inode *inode, pgoff_t index,
+				 const struct guest_memfd_range *range);
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 				    pgoff_t start, pgoff_t end);
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -155,26 +196,28 @@ static inline gfp_t gmem_huge_gfp(struct inode *inode)
 bool gmem_is_splitting(struct folio *folio);
 int gmem_split_range(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end);
-int gmem_split_wait(unsigned int *tries);
+int gmem_split_wait(unsigned int *tries, int err, unsigned int state);
+int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_split_poisoned(struct inode *inode);
 bool gmem_queue_split(struct inode *inode);
 void gmem_init_split(struct inode *inode);
 
 /* binding.c */
+bool gmem_is_bound(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_check_bound(const struct guest_memfd_binding *binding,
 		     struct inode *inode, pgoff_t index);
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end);
-void gmem_error(struct inode *inode, pgoff_t start, pgoff_t end);
 
 /* poison.c */
 bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end);
 unsigned int gmem_max_order(struct folio *folio);
-bool gmem_claim_poison(struct folio *folio);
-bool gmem_is_lost(struct folio *folio);
+bool gmem_owns_folio(struct folio *folio);
+bool gmem_has_lost(struct folio *folio);
+bool gmem_is_bad(struct page *page);
+void gmem_adopt_lost(struct folio *folio);
 bool gmem_release_poison(struct folio *folio);
-void gmem_note_poison(struct folio *folio);
 
 /* mmap.c */
 int gmem_mmap(struct file *file, struct vm_area_struct *vma);

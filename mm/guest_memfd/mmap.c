@@ -34,6 +34,7 @@
 
 #include "gup.h"
 #include "internal.h"
+#include "marks.h"
 #include "state.h"
 
 static bool gmem_host_may_access(struct inode *inode, pgoff_t index)
@@ -54,12 +55,14 @@ static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
 		return VM_FAULT_SIGBUS;
 
 	folio = gmem_get_folio(inode, vmf->pgoff);
+	if (folio == ERR_PTR(-EHWPOISON))
+		return VM_FAULT_HWPOISON;
 	if (IS_ERR(folio))
 		return vmf_error(PTR_ERR(folio));
 
 	/* It stays in the file: removal needs invalidate_lock for write. */
 	folio_lock(folio);
-	if (PageHWPoison(folio_file_page(folio, vmf->pgoff))) {
+	if (gmem_is_bad(folio_file_page(folio, vmf->pgoff))) {
 		folio_unlock(folio);
 		folio_put(folio);
 		return VM_FAULT_HWPOISON;
@@ -70,23 +73,32 @@ static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
 }
 
 /*
- * A page is pending.  Who accesses it directly waits and tries again.  All others
- * are refused: they may have what the conversion is waiting for.
+ * A page is pending.  An access in user mode waits and is tried again.  Any other
+ * is refused while the conversion waits for users: its caller may have what the
+ * conversion is waiting for.  If it is just at work, that can be waited for.
  */
 static vm_fault_t gmem_fault_pending(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
+	struct inode *inode = file_inode(vma->vm_file);
+	bool user = vmf->flags & FAULT_FLAG_USER;
+	pgoff_t index = vmf->pgoff;
 	struct file *file;
 
-	if (!(vmf->flags & FAULT_FLAG_USER) ||
-	    !(vmf->flags & FAULT_FLAG_ALLOW_RETRY) ||
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY) ||
 	    vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_SIGBUS;
+	if (!user &&
+	    gmem_find_mark(inode, &index, index + 1) == GMEM_MARKED_WAITS)
 		return VM_FAULT_SIGBUS;
 
 	/* Without mmap_lock the mapping can go. */
 	file = get_file(vma->vm_file);
 	mmap_read_unlock(vma->vm_mm);
-	gmem_wait_pending(file_inode(file), vmf->pgoff);
+	if (user)
+		gmem_wait_pending(inode, vmf->pgoff);
+	else
+		gmem_wait_mark(inode, vmf->pgoff, vmf->pgoff + 1);
 	fput(file);
 	return VM_FAULT_RETRY;
 }
@@ -97,7 +109,9 @@ static vm_fault_t gmem_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	bool pending;
 
-	filemap_invalidate_lock_shared(inode->i_mapping);
+	/* A task that is being killed does not see the signal. */
+	if (gmem_lock_shared_killable(inode))
+		return VM_FAULT_SIGBUS;
 	/* Asked once: it can end at any time, but not begin. */
 	pending = gmem_is_pending(inode, vmf->pgoff);
 	ret = pending ? 0 : gmem_fault_locked(vmf, inode);

@@ -18,6 +18,7 @@
  *   and will not be mapped again;
  * - those who had it mapped have been sent the signal that their policy says
  *   (prctl(PR_MCE_KILL)); nobody has been for memory that nobody can map;
+ * - it is recorded as lost, see below;
  * - one reference to the folio is kept for good: once the page has left the
  *   file and nobody else holds it any more, that is the only one, which is what
  *   unpoison_memory() expects and otherwise keeps the page from the page
@@ -26,12 +27,23 @@
  *   then handed out in single pages; that reference is taken when the page has
  *   become a folio of its own.
  *
+ * Page flags decide nothing of that.  PG_hwpoison belongs to memory_failure(),
+ * which sets it before it knows what the page is, and takes it back if a filter
+ * (hwpoison_filter()) does not want the error or if it has to start again.  It
+ * is heeded where a page would be touched or handed out, which then fails with
+ * -EHWPOISON, and what has failed is tried again by the next look-up: a folio
+ * with a page that was not zeroed is not uptodate.  All that lasts (the
+ * reference, the end of the charge, the split, conversions that pass over the
+ * page) follows the record, gmem_lost: an entry for each page that is in a file
+ * and that memory_failure() is through with.  It is made, after the filter was
+ * asked, and erased, when the page leaves the file, under the folio lock.
+ *
  * guest_memfd_get_page() and fallocate() answer -EHWPOISON for the page, and
  * the access of a host mapping is answered with SIGBUS, until a hole is punched
  * for it, which makes room for a new one.  Everything around it stays in use.
  *
- * The order is: set PG_hwpoison, then drop mappings.  Those who create one look
- * at the bit first and have their mapping dropped if they are late:
+ * The order is: set PG_hwpoison, record, drop mappings.  A fault handler looks
+ * first, and has its mapping dropped if it is late:
  *
  * A page table of the host changes under the folio lock, as does the check::
  *
@@ -42,10 +54,10 @@
  *	set PG_hwpoison
  *	lock folio (waits)			map page
  *						unlock folio
- *	unmap, unlock folio
+ *	unmap, record, unlock folio
  *
  * A client maps under its own lock, after a check for invalidations since it
- * has asked for the page; error() is one, from beginning to end::
+ * has asked for the page; this is one, from beginning to end::
  *
  *	CPU 0: memory_failure()			CPU 1: fault, guest
  *
@@ -53,22 +65,30 @@
  *						guest_memfd_get_page():
  *						not poisoned
  *	set PG_hwpoison
- *	lock folio, unmap, unlock
- *	invalidate_lock (read)
- *	  error():
+ *	lock folio, unmap, record, unlock
+ *	invalidate_lock (write)
+ *	  invalidate_start():
  *	    client's lock
  *	    drop mappings, next number
  *	    client's unlock
+ *	  invalidate_end()
  *	unlock
  *						client's lock
  *						number has changed: again
  *						unlock
  *						-EHWPOISON
  *
- * A fault that notes the number after error() sees the bit.
+ * A fault that notes the number after invalidate_end() finds the record.
+ *
+ * The lock is held for write, although no memory goes, because of the client's
+ * own accesses: guest_memfd_map_page() holds it for read until the access is
+ * over.  When memory_failure() returns, and its caller takes the page out of the
+ * kernel's direct map, no copy from or to the page is under way, and the next
+ * one finds the record.  What guest_memfd_try_get_page() returns is used under
+ * the client's lock, for which invalidate_start() waits.
  *
  * A page that leaves the file meanwhile had its mappings dropped for that
- * reason.  What remains to be done is to keep the reference::
+ * reason, and there is nothing to record.  What remains to be done is to keep the reference::
  *
  *	CPU 0: memory_failure()			CPU 1: punch a hole
  *
@@ -79,7 +99,7 @@
  *						unlock
  *
  * And when the inode is being evicted, it has no bindings and no mappings any
- * more, and there is nothing left to tell anybody.
+ * more, and there is no client to be told; the record is for the eviction.
  *
  * The folio is locked first, to find the inode and get a reference to that.  It
  * is unlocked before invalidate_lock is taken: the order of these two is the
@@ -90,16 +110,36 @@
 #include <linux/memcontrol.h>
 #include <linux/rcupdate.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 #include <trace/events/guest_memfd.h>
 
 #include "internal.h"
 #include "poison.h"
 
 /*
+ * The pages that are in a file and lost, of all files, by page frame number: a
+ * folio that has just left its file, or is being split, need not know of which.
+ * Entries are made, changed and erased under the folio lock.  Most systems never
+ * have one, so that xa_empty() is the usual cost.
+ */
+static DEFINE_XARRAY(gmem_lost);
+
+/* The page is in a large folio: it gets a reference when that is split. */
+#define GMEM_LOST_IN_LARGE	xa_mk_value(0)
+/* The page is a folio of its own, with one reference to be kept for good. */
+#define GMEM_LOST_KEPT		xa_mk_value(1)
+
+/**
+ * gmem_owns_folio - whether a folio is in a guest_memfd
+ * @folio:	Any folio, or what looks like one.
+ *
  * Any page of the system comes along here, so ->mapping may be anything.  If it
  * is one, RCU keeps the inode that contains it.
+ *
+ * Context: Any; RCU read lock held.
+ * Return: true if it is, or just was.
  */
-static bool gmem_owns_folio(struct folio *folio)
+bool gmem_owns_folio(struct folio *folio)
 {
 	const struct address_space_operations *a_ops;
 	struct address_space *mapping;
@@ -115,6 +155,13 @@ static bool gmem_owns_folio(struct folio *folio)
 /*
  * Take a reference to the folio if it is in a guest_memfd; it then can leave the
  * file, but not become anybody else's.
+ *
+ * While the folio is in a mapping, its count is zero only when it is frozen: by
+ * a conversion, for a few instructions, or by a split, for as long as it takes
+ * to write the struct pages of one folio.  Both have interrupts disabled from
+ * before they freeze until they have thawed, so that they cannot be preempted by
+ * this task, and the wait is as short as that.  Look-ups in the page cache rely
+ * on the same.
  */
 static struct folio *gmem_get_if_owned(struct page *page)
 {
@@ -129,7 +176,6 @@ static struct folio *gmem_get_if_owned(struct page *page)
 		}
 		if (folio_try_get(folio))
 			break;
-		/* Frozen by a split, or by a conversion: not for long. */
 		cpu_relax();
 	}
 	if (folio && !gmem_owns_folio(folio)) {
@@ -144,6 +190,12 @@ static struct folio *gmem_get_if_owned(struct page *page)
  * guest_memfd_lock_poisoned - lock a folio of a guest_memfd
  * @page:	Any page, with PG_hwpoison set.
  *
+ * Nothing is recorded yet, but from here on there is memory to do so.  It is
+ * allocated before the folio is locked, when reclaim has nothing of ours to wait
+ * for.  It must not fail, as the error cannot be refused, and it is one node of a
+ * tree, at times a few, that GFP_KERNEL gets in any case but when this task is
+ * being killed.
+ *
  * Context: Process context, may sleep; holds no folio lock.
  * Return: The folio, locked and with a reference, which may just have left its
  *	   file; NULL if @page is no guest_memfd's.
@@ -153,6 +205,8 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
 	struct folio *folio;
 
 	while ((folio = gmem_get_if_owned(page))) {
+		WARN_ON_ONCE(xa_reserve(&gmem_lost, page_to_pfn(page),
+					GFP_KERNEL | __GFP_NOFAIL));
 		folio_lock(folio);
 		if (page_folio(page) == folio) {
 			/*
@@ -164,63 +218,107 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
 			break;
 		}
 		/* It has been split. */
-		folio_unlock(folio);
-		folio_put(folio);
+		guest_memfd_unlock_poisoned(folio, page);
 	}
 	return folio;
 }
 
 /**
- * gmem_note_poison - a page of a folio is poisoned
- * @folio:	The folio, in a file.  Unless it is just that page, it is handed
- *		out in single pages from here on, and split when there is time.
+ * guest_memfd_unlock_poisoned - undo guest_memfd_lock_poisoned()
+ * @folio:	From there.
+ * @page:	The same.  Nothing is remembered of it.
  *
- * Context: Any; folio lock held.
+ * Context: Process context.
  */
-void gmem_note_poison(struct folio *folio)
+void guest_memfd_unlock_poisoned(struct folio *folio, struct page *page)
 {
-	if (!folio_test_large(folio))
+	xa_release(&gmem_lost, page_to_pfn(page));
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/*
+ * Record that @page is lost.  Returns whether the caller's reference to @folio is
+ * the one that is kept for good.
+ */
+static bool gmem_record(struct folio *folio, struct page *page)
+{
+	bool large = folio_test_large(folio);
+	void *old;
+
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	/* Does not allocate, as there is a reservation. */
+	old = xa_store(&gmem_lost, page_to_pfn(page),
+		       large ? GMEM_LOST_IN_LARGE : GMEM_LOST_KEPT, GFP_NOWAIT);
+	if (large) {
+		/* For finish_fault(), which maps all of a folio otherwise. */
+		folio_set_has_hwpoisoned(folio);
+		WRITE_ONCE(GMEM_I(folio->mapping->host)->has_poison, true);
+	}
+	/* An error in a page that is known, because its flag had got lost. */
+	return !large && old != GMEM_LOST_KEPT;
+}
+
+/**
+ * gmem_adopt_lost - a page, perhaps lost, has become a folio of its own
+ * @folio:	The page.
+ *
+ * The file's reference to the large folio was one for all of its pages.
+ * memory_failure() can record the page as soon as the split has unlocked it, and
+ * keeps a reference itself then.
+ *
+ * Context: Any; invalidate_lock held for write since before the split.
+ */
+void gmem_adopt_lost(struct folio *folio)
+{
+	if (xa_empty(&gmem_lost))
 		return;
-
-	folio_set_has_hwpoisoned(folio);
-	WRITE_ONCE(GMEM_I(folio->mapping->host)->has_poison, true);
+	if (xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_IN_LARGE,
+		       GMEM_LOST_KEPT, GFP_NOWAIT) == GMEM_LOST_IN_LARGE)
+		folio_get(folio);
 }
 
 /**
- * gmem_claim_poison - ask for the right to keep a poisoned page for good
- * @folio:	The page, a folio of its own.
+ * gmem_has_lost - whether the hardware has lost a page of a folio for good
+ * @folio:	The folio, in a file.
  *
- * A split does it, and memory_failure(); there is no order between the two.
- * PG_error, which has no other meaning here, says that one has been.
- *
- * Context: Any; the caller has a reference to @folio.
- * Return: true for the first who asks, who then keeps a reference.
+ * Context: Any; the caller has a reference to @folio, or holds the lock of the
+ *	    file's page cache.
+ * Return: true if memory_failure() is through with one: no user page table maps
+ *	   it, and none will.
  */
-bool gmem_claim_poison(struct folio *folio)
+bool gmem_has_lost(struct folio *folio)
 {
-	return !test_and_set_bit(PG_error, folio_flags(folio, 0));
+	unsigned long pfn = folio_pfn(folio);
+
+	return !xa_empty(&gmem_lost) &&
+	       xa_find(&gmem_lost, &pfn, pfn + folio_nr_pages(folio) - 1,
+		       XA_PRESENT);
 }
 
 /**
- * gmem_is_lost - whether the hardware has lost a page for good
- * @folio:	The page, a folio of its own.
+ * gmem_is_bad - whether a page is not to be touched now
+ * @page:	The page.
  *
- * PG_hwpoison alone can be taken back, and is set before the page is unmapped.
- *
- * Context: Any.
- * Return: true if memory_failure() is through with it: nobody has it mapped, and
- *	   nobody will.
+ * Context: Any; the caller has a reference to the folio.
+ * Return: true if it is lost, or if memory_failure() is looking at it and may
+ *	   yet let it pass.
  */
-bool gmem_is_lost(struct folio *folio)
+bool gmem_is_bad(struct page *page)
 {
-	return folio_test_hwpoison(folio) && folio_test_error(folio);
+	return PageHWPoison(page) ||
+	       (!xa_empty(&gmem_lost) &&
+		xa_load(&gmem_lost, page_to_pfn(page)));
 }
 
+/* Have clients drop their mappings, and wait for their accesses to end. */
 static void gmem_contain(struct inode *inode, pgoff_t start, pgoff_t end)
 {
-	filemap_invalidate_lock_shared(inode->i_mapping);
-	gmem_error(inode, start, end);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	filemap_invalidate_lock(inode->i_mapping);
+	gmem_invalidate_start(inode, start, end);
+	gmem_invalidate_end(inode, start, end);
+	filemap_invalidate_unlock(inode->i_mapping);
 }
 
 /**
@@ -228,9 +326,10 @@ static void gmem_contain(struct inode *inode, pgoff_t start, pgoff_t end)
  * @folio:	From guest_memfd_lock_poisoned(), not mapped by user page tables
  *		any more.  It is unlocked here; the reference is kept for good
  *		if it is one to the page alone, or if a large folio is lost.
- * @page:	The page of @folio that is poisoned.
+ * @page:	The page of @folio that is poisoned, and no longer to be spared.
  *
- * Context: Process context, may sleep; takes invalidate_lock for read.
+ * Context: Process context, may sleep; takes invalidate_lock for write, for the
+ *	    time that clients take for one folio.
  */
 void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 {
@@ -240,17 +339,17 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	bool large = folio_test_large(folio);
 	struct inode *inode = NULL;
 	bool queued = false;
-	bool keep;
+	bool keep = true;
 
 	if (mapping) {
-		gmem_note_poison(folio);
+		/* A large folio has the file's references until it is split. */
+		keep = gmem_record(folio, page);
 		/* If it is being evicted there is no client left. */
 		inode = igrab(mapping->host);
 	} else {
+		xa_release(&gmem_lost, page_to_pfn(page));
 		mem_cgroup_uncharge(folio);
 	}
-	/* A large folio has the file's references until it is split. */
-	keep = large ? !mapping : gmem_claim_poison(folio);
 	folio_unlock(folio);
 
 	if (inode) {
@@ -268,13 +367,13 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 }
 
 /**
- * gmem_has_poison - look for poisoned pages in a part of a folio
+ * gmem_has_poison - look for pages that are not to be touched
  * @folio:	The folio, in the file or just removed.
  * @start:	First page index.
  * @end:	Page index after the last; both may be outside of @folio.
  *
  * Context: Any; the caller has a reference to @folio.
- * Return: true if there is one.
+ * Return: true if gmem_is_bad() for one of them.
  */
 bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end)
 {
@@ -283,7 +382,7 @@ bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end)
 	start = max(start, folio->index);
 	end = min(end, folio_next_index(folio));
 	for (index = start; index < end; index++)
-		if (PageHWPoison(folio_page(folio, index - folio->index)))
+		if (gmem_is_bad(folio_page(folio, index - folio->index)))
 			return true;
 	return false;
 }
@@ -297,16 +396,14 @@ bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end)
  */
 unsigned int gmem_max_order(struct folio *folio)
 {
-	if (folio_test_large(folio) && folio_test_has_hwpoisoned(folio))
-		return 0;
-	return folio_order(folio);
+	return gmem_has_lost(folio) ? 0 : folio_order(folio);
 }
 
 /**
- * gmem_release_poison - a folio, perhaps poisoned, has left the file
+ * gmem_release_poison - a folio, perhaps with lost pages, has left the file
  * @folio:	The folio, just removed.
  *
- * If it is, then it is never freed, which is when a folio is uncharged
+ * If one is, then the folio is never freed, which is when it is uncharged
  * otherwise.  A failure that is noticed only later finds the folio without a
  * mapping.
  *
@@ -316,10 +413,19 @@ unsigned int gmem_max_order(struct folio *folio)
  */
 bool gmem_release_poison(struct folio *folio)
 {
-	bool large = folio_test_large(folio);
+	unsigned long pfn = folio_pfn(folio);
+	unsigned long last = pfn + folio_nr_pages(folio) - 1;
+	bool found = false;
+	void *entry;
 
-	if (large ? folio_test_has_hwpoisoned(folio) :
-		    folio_test_hwpoison(folio))
+	if (xa_empty(&gmem_lost))
+		return false;
+
+	xa_for_each_range(&gmem_lost, pfn, entry, pfn, last) {
+		xa_erase(&gmem_lost, pfn);
+		found = true;
+	}
+	if (found)
 		mem_cgroup_uncharge(folio);
-	return large && folio_test_has_hwpoisoned(folio);
+	return found && folio_test_large(folio);
 }

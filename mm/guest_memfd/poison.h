@@ -12,11 +12,17 @@ struct page;
 
 #ifdef CONFIG_GUEST_MEMFD
 struct folio *guest_memfd_lock_poisoned(struct page *page);
+void guest_memfd_unlock_poisoned(struct folio *folio, struct page *page);
 void guest_memfd_contain_poisoned(struct folio *folio, struct page *page);
 #else
 static inline struct folio *guest_memfd_lock_poisoned(struct page *page)
 {
 	return NULL;
+}
+
+static inline void guest_memfd_unlock_poisoned(struct folio *folio,
+					       struct page *page)
+{
 }
 
 static inline void guest_memfd_contain_poisoned(struct folio *folio,

@@ -4,7 +4,7 @@
  */
 
 #include <linux/export.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/xarray.h>
 
 #include "convert.h"
@@ -86,27 +86,49 @@ void guest_memfd_wait_pending(struct inode *inode, pgoff_t index)
 }
 EXPORT_SYMBOL_GPL(guest_memfd_wait_pending);
 
-/* How much memory there is in a range; changes while we look. */
-static u64 gmem_resident(struct inode *inode, pgoff_t start, pgoff_t end)
+/*
+ * How much memory there is in a range; changes while we look.  No lock, so that
+ * nothing has to wait, and no references, which a conversion would take for
+ * users: what has been read of a folio counts if it still was in its place
+ * afterwards.
+ */
+static int gmem_resident(struct inode *inode, pgoff_t start, pgoff_t end,
+			 u64 *resident)
 {
 	XA_STATE(xas, &inode->i_mapping->i_pages, start);
+	pgoff_t first, after;
 	struct folio *folio;
 	u64 nr_pages = 0;
+	int ret = 0;
 
 	rcu_read_lock();
 	xas_for_each(&xas, folio, end - 1) {
 		if (xas_retry(&xas, folio) || xa_is_value(folio))
 			continue;
-		nr_pages += min(end, folio_next_index(folio)) -
-			    max(start, folio->index);
-		if (need_resched()) {
-			/* Not xas_pause(): @start can be inside of the first. */
-			xas_set(&xas, folio_next_index(folio));
-			cond_resched_rcu();
+		first = max(start, folio->index);
+		after = min(end, folio_next_index(folio));
+		if (folio != xas_reload(&xas)) {
+			xas_reset(&xas);
+			continue;
 		}
+		/* Pages of a folio that is split here are not counted twice. */
+		if (first < after) {
+			nr_pages += after - first;
+			start = after;
+		}
+		if (!need_resched())
+			continue;
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
+		/* Not xas_pause(): @start can be inside of the first. */
+		xas_set(&xas, start);
+		cond_resched_rcu();
 	}
 	rcu_read_unlock();
-	return nr_pages << PAGE_SHIFT;
+	*resident = nr_pages << PAGE_SHIFT;
+	return ret;
 }
 
 /**
@@ -116,16 +138,19 @@ static u64 gmem_resident(struct inode *inode, pgoff_t start, pgoff_t end)
  * @size:	Its size in bytes; becomes that of the part, from the start on, of
  *		which all is private or all is shared.
  * @shared:	Which of them it is.
- * @resident:	How many bytes of that part are in memory.
+ * @resident:	How many bytes of that part are in memory, roughly if that changes
+ *		meanwhile.
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.
- * Return: 0; -EINVAL as guest_memfd_convert().
+ * Return: 0; -EINVAL as guest_memfd_convert(); -EINTR if the task is being
+ *	   killed.
  */
 int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
 			u64 *resident)
 {
 	struct inode *inode = file_inode(file);
 	pgoff_t start, end;
+	int ret;
 
 	if (!gmem_is_convertible(inode) ||
 	    !gmem_range_is_valid(inode, offset, *size))
@@ -134,16 +159,17 @@ int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
 	start = offset >> PAGE_SHIFT;
 	end = start + (*size >> PAGE_SHIFT);
 
-	filemap_invalidate_lock_shared(inode->i_mapping);
+	ret = gmem_lock_shared_killable(inode);
+	if (ret)
+		return ret;
 	*shared = gmem_is_shared(inode, start);
 	if (*shared)
 		gmem_next_shared(inode, &start, &end);
 	else
 		gmem_next_private(inode, &start, &end);
-	*resident = gmem_resident(inode, start, end);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 
 	*size = (u64)(end - start) << PAGE_SHIFT;
-	return 0;
+	return gmem_resident(inode, start, end, resident);
 }
 EXPORT_SYMBOL_GPL(guest_memfd_get_run);

@@ -43,10 +43,18 @@
  *
  * Then there are two kinds of others: those that are about to let go, such as a
  * fault that is going to find itself outdated, and those that keep the page,
- * such as vmsplice() or a DMA to a shared file.  So try again, with the locks
- * dropped in between, for about a second in all, and then report -EBUSY.  Up to
- * then nothing has changed but page tables, which are filled again by the next
- * access.
+ * such as vmsplice() or a DMA to a shared file.  So look again, with the locks
+ * dropped in between, for about a second in all, and then report -EBUSY.  If the
+ * folio is pinned (FOLL_PIN) that comes after 15 ms: such a pin is either that
+ * of a copy, which is over by then, or stays.  The references are looked at
+ * before clients are told to drop anything, so that a folio that cannot be
+ * split costs them nothing, however often it is tried.
+ *
+ * The nodes that the page cache needs for more entries are allocated with the
+ * lock held.  split_huge_page_to_list() takes the flags for that from
+ * mapping_gfp_mask(), which has __GFP_NORETRY for this reason and is used for
+ * nothing else: a memory cgroup without room makes the split fail with -ENOMEM,
+ * and does not look for a task to kill, which may wait for the lock.
  *
  * mm itself would split folios, too, without telling clients: to migrate them,
  * or to offline one of their pages.  It asks ->release_folio() before, which
@@ -61,14 +69,15 @@
 #include <linux/swap.h>
 #include <trace/events/guest_memfd.h>
 
+#include "../internal.h"
 #include "account.h"
 #include "internal.h"
 
 /* Delays of 1, 2, 4 ... 512 ms between them. */
 #define GMEM_SPLIT_TRIES	10
 
-/* Pages to look at before faults, and memory_failure(), are let in again. */
-#define GMEM_SPLIT_CHUNK	BIT(16)
+/* The same if one of them has pinned the folio: 15 ms in all. */
+#define GMEM_SPLIT_TRIES_PINNED	4
 
 /* For ->release_folio(): whether it is us who split this folio.  It is locked. */
 bool gmem_is_splitting(struct folio *folio)
@@ -82,8 +91,7 @@ static void gmem_adopt(struct inode *inode, struct folio *folio, void *private)
 	folio->private = NULL;
 	if (private && gmem_was_private(inode, folio->index))
 		folio->private = private;
-	if (folio_test_hwpoison(folio) && gmem_claim_poison(folio))
-		folio_get(folio);
+	gmem_adopt_lost(folio);
 }
 
 static int gmem_split_locked(struct inode *inode, struct folio *folio)
@@ -101,6 +109,14 @@ static int gmem_split_locked(struct inode *inode, struct folio *folio)
 
 	gmem_assert_locked_write(inode);
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	/*
+	 * Here and not by the split: in older 6.1 that replaces the PTE of a page
+	 * with PG_hwpoison by an entry which a hole leaves in place, and while
+	 * memory_failure() waits for the folio lock it has set the flag already.
+	 */
+	if (folio_mapped(folio))
+		unmap_mapping_folio(folio);
 
 	WRITE_ONCE(gi->splitting, folio);
 	folio_put(folio);
@@ -121,12 +137,32 @@ static int gmem_split_locked(struct inode *inode, struct folio *folio)
 	return 0;
 }
 
-/* The caller has a reference to the folio, which is large and in the file. */
+/*
+ * Whether references to a large folio, of which the caller has one, keep it from
+ * being split.  Page tables of the host have one for each mapping.
+ */
+static int gmem_split_refused(struct folio *folio)
+{
+	int others = folio_ref_count(folio) - folio_mapcount(folio) - 1;
+
+	if (others <= gmem_folio_refs(folio))
+		return 0;
+	return folio_maybe_dma_pinned(folio) ? -EBUSY : -EAGAIN;
+}
+
+/*
+ * The caller has a reference to the folio, which is large and in the file.
+ * Clients do not have to fault it in again for a split that has no prospects.
+ */
 static int gmem_split_folio(struct inode *inode, struct folio *folio)
 {
 	pgoff_t end = folio_next_index(folio);
 	pgoff_t start = folio->index;
 	int ret;
+
+	ret = gmem_split_refused(folio);
+	if (ret)
+		return ret;
 
 	gmem_invalidate_start(inode, start, end);
 	folio_lock(folio);
@@ -157,7 +193,7 @@ static bool gmem_is_large(struct folio *folio)
 
 static bool gmem_is_large_poisoned(struct folio *folio)
 {
-	return folio_test_large(folio) && folio_test_has_hwpoisoned(folio);
+	return folio_test_large(folio) && gmem_has_lost(folio);
 }
 
 /*
@@ -199,8 +235,9 @@ static int gmem_split_matching(struct inode *inode, pgoff_t start, pgoff_t end,
  *
  * Context: Process context, may sleep; invalidate_lock held for write, before
  *	    gmem_invalidate_start() for the range.
- * Return: 0; -EAGAIN if somebody holds a reference, see gmem_split_wait();
- *	   -ENOMEM.  Whatever was split or not, all pages are as before.
+ * Return: 0; -EAGAIN if there are other references, -EBUSY if they are pins, see
+ *	   gmem_split_wait(); -ENOMEM.  Whatever was split or not, all pages are
+ *	   as before.
  */
 int gmem_split_range(struct inode *inode, pgoff_t start, pgoff_t end)
 {
@@ -235,40 +272,77 @@ int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end)
 /**
  * gmem_split_wait - wait for others to drop their references
  * @tries:	How often this has been done; begins with 0.
+ * @err:	What the split has returned: -EAGAIN or -EBUSY.
+ * @state:	TASK_KILLABLE, or TASK_UNINTERRUPTIBLE where it has to be done.
+ *
+ * A pin is either over soon or there for long.
  *
  * Context: Process context, without any lock that others may wait for.
  * Return: 0 to try again; -EBUSY if it has been enough; -EINTR if the task is
  *	   being killed.
  */
-int gmem_split_wait(unsigned int *tries)
+int gmem_split_wait(unsigned int *tries, int err, unsigned int state)
 {
 	ktime_t delay = ms_to_ktime(1 << *tries);
 
-	if (*tries == GMEM_SPLIT_TRIES)
+	if (*tries >= (err == -EBUSY ? GMEM_SPLIT_TRIES_PINNED :
+				       GMEM_SPLIT_TRIES))
 		return -EBUSY;
 	/* mlock() of a mapping leaves references in lists of each CPU. */
 	if (*tries == 1)
 		lru_add_drain_all();
 	(*tries)++;
 
-	set_current_state(TASK_KILLABLE);
+	set_current_state(state);
 	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	return state == TASK_KILLABLE && fatal_signal_pending(current) ?
+	       -EINTR : 0;
 }
 
+/**
+ * gmem_split_piece - gmem_split_range(), waiting for those who are in the way
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last; at most a piece.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write, again and
+ *	    again.
+ * Return: 0; -EBUSY if a reference stays; -ENOMEM; -EINTR if the task is being
+ *	   killed.  Whatever was split or not, all pages are as before.
+ */
+int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	do {
+		ret = gmem_lock_killable(inode);
+		if (ret)
+			return ret;
+		ret = gmem_split_range(inode, start, end);
+		filemap_invalidate_unlock(inode->i_mapping);
+		if (ret != -EAGAIN && ret != -EBUSY)
+			return ret;
+		ret = gmem_split_wait(&tries, ret, TASK_KILLABLE);
+	} while (!ret);
+	return ret;
+}
+
+/* Of all pieces, the last error that is worth another try. */
 static int gmem_split_poisoned_once(struct inode *inode)
 {
-	pgoff_t size = i_size_read(inode) >> PAGE_SHIFT;
-	pgoff_t start, end;
+	pgoff_t start = 0, end;
 	int err, ret = 0;
 
-	for (start = 0; start < size; start = end) {
-		end = min(size, start + GMEM_SPLIT_CHUNK);
+	while (gmem_next_piece(inode, &start, ULONG_MAX, &end)) {
 		filemap_invalidate_lock(inode->i_mapping);
 		err = gmem_split_matching(inode, start, end,
 					  gmem_is_large_poisoned);
 		filemap_invalidate_unlock(inode->i_mapping);
-		ret = ret ?: err;
+		if (!ret || err == -EAGAIN)
+			ret = err ?: ret;
+		start = end;
+		cond_resched();
 	}
 	return ret;
 }
@@ -278,9 +352,10 @@ static int gmem_split_poisoned_once(struct inode *inode)
  * @inode:	Inode of the file.
  *
  * If that is not possible, large folios stay; they are lost as a whole when
- * they leave the file as such.
+ * they leave the file as such.  So it does not matter here whether the task is
+ * being killed: the wait is a second at most.
  *
- * Context: Process context, may sleep; takes invalidate_lock for write.
+ * Context: Process context, sleeps; takes invalidate_lock for write.
  */
 void gmem_split_poisoned(struct inode *inode)
 {
@@ -292,7 +367,8 @@ void gmem_split_poisoned(struct inode *inode)
 
 	do {
 		ret = gmem_split_poisoned_once(inode);
-	} while (ret == -EAGAIN && !gmem_split_wait(&tries));
+	} while ((ret == -EAGAIN || ret == -EBUSY) &&
+		 !gmem_split_wait(&tries, ret, TASK_UNINTERRUPTIBLE));
 }
 
 static void gmem_split_work(struct work_struct *work)

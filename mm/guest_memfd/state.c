@@ -2,88 +2,93 @@
 /*
  * guest_memfd: what of a convertible file is shared with the host.
  *
- * The state is a set of ranges that are shared; what is in none is private.
- * Ranges neither overlap nor touch, so that there are as many as there are
- * changes from one page to the next, and all memory costs what a page costs.
+ * The state is a map of the ranges that are shared, see lib/range_map.c; what is
+ * in none is private.  There are as many ranges as there are changes from one
+ * page to the next, and all memory costs what a page costs.
  *
- * Next to it is the set of ranges that are pending: somebody converts them to
- * private and waits until nobody uses them any more.  They are still shared, but
- * nobody in the host gets a page of them.  Two of them never overlap.
+ * Next to it is a map of the ranges that are pending: a conversion to private
+ * looks for users of them, or waits for these, without invalidate_lock.  They are
+ * still shared, but the host gets no page of them.  Each has its conversion's address as value, so that two
+ * that touch stay two, and an end of one needs no memory.
  *
- * The state changes with invalidate_lock held for write and state_lock held for
- * write, and does not if either is held in any way.  Page faults have the first;
- * state_lock is for those who cannot sleep.  These can see a change half done,
- * and know by the client's own means, invalidate_start(), that it goes on.
+ * The state changes with invalidate_lock held for write, and does not while it
+ * is held in any way.  Page faults hold it.  Look-ups take no lock of their own;
+ * one without invalidate_lock finds each page as it is before a change or after,
+ * and its caller knows by the client's own means, invalidate_start(), that a
+ * change goes on.
  *
- * What is pending is under state_lock.  It begins with invalidate_lock held for
- * write, so that no fault is half way through, and can end without.
+ * A range becomes pending with invalidate_lock held for write, so that no fault
+ * is half way through, and ceases to be without.
  */
 
-#include <linux/interval_tree.h>
-#include <linux/sched.h>
-#include <linux/slab.h>
-#include <linux/spinlock.h>
+#include <linux/range_map.h>
 #include <linux/wait.h>
 
 #include "internal.h"
 #include "state.h"
 
-/* Ranges that are removed without letting go of state_lock in between. */
-#define GMEM_STATE_BATCH	128
+/* The value of pages that are shared. */
+#define GMEM_SHARED	1
 
 void gmem_init_state(struct inode *inode)
 {
 	struct gmem_state *state = &GMEM_I(inode)->state;
 
-	rwlock_init(&state->lock);
-	state->shared = RB_ROOT_CACHED;
-	state->nr_shared = 0;
-	state->pending = RB_ROOT_CACHED;
+	range_map_init(&state->shared);
+	range_map_init(&state->pending);
 	init_waitqueue_head(&state->wait);
 }
 
 /* The state of a new convertible file, whose flags and size are set. */
 int gmem_start_state(struct inode *inode)
 {
-	struct interval_tree_node *all;
+	struct range_map_range *spare;
 
 	if (!(GMEM_I(inode)->flags & GUEST_MEMFD_SHARED))
 		return 0;
 
-	all = gmem_alloc_range();
-	if (!all)
+	if (!gmem_alloc_ranges(&spare))
 		return -ENOMEM;
 
-	/* Nobody else knows the inode, but the lock is asserted. */
+	/* Nothing else knows the inode, but the lock is asserted. */
 	filemap_invalidate_lock(inode->i_mapping);
-	gmem_set_shared(inode, 0, i_size_read(inode) >> PAGE_SHIFT, &all);
+	gmem_set_shared(inode, 0, i_size_read(inode) >> PAGE_SHIFT, &spare);
 	filemap_invalidate_unlock(inode->i_mapping);
+	gmem_free_ranges(&spare);
 	return 0;
 }
 
-/* Nobody else knows the inode. */
+/* Nothing else knows the inode. */
 void gmem_destroy_state(struct inode *inode)
 {
 	struct gmem_state *state = &GMEM_I(inode)->state;
-	struct interval_tree_node *node, *next;
 
-	WARN_ON_ONCE(!RB_EMPTY_ROOT(&state->pending.rb_root));
-	rbtree_postorder_for_each_entry_safe(node, next, &state->shared.rb_root,
-					     rb) {
-		kfree(node);
-		cond_resched();
-	}
+	WARN_ON_ONCE(!range_map_is_empty(&state->pending));
+	range_map_destroy(&state->shared);
 }
 
 /**
- * gmem_alloc_range - allocate what one change of the state can need
+ * gmem_alloc_ranges - allocate what one conversion can need
+ * @spare:	Becomes a list of ranges: one for gmem_set_shared() or
+ *		gmem_set_private() and one for gmem_begin_pending().
  *
  * Context: Process context, may sleep.
- * Return: A range for gmem_set_shared() or gmem_set_private(), or NULL.
+ * Return: false if there is no memory.
  */
-struct interval_tree_node *gmem_alloc_range(void)
+bool gmem_alloc_ranges(struct range_map_range **spare)
 {
-	return kmalloc(sizeof(struct interval_tree_node), GFP_KERNEL_ACCOUNT);
+	*spare = NULL;
+	if (range_map_add_spares(spare, 2, GFP_KERNEL_ACCOUNT))
+		return true;
+
+	gmem_free_ranges(spare);
+	return false;
+}
+
+/* What is left of them. */
+void gmem_free_ranges(struct range_map_range **spare)
+{
+	range_map_free_spares(spare);
 }
 
 /**
@@ -91,27 +96,24 @@ struct interval_tree_node *gmem_alloc_range(void)
  * @inode:	Inode of the file.
  * @index:	Page index.
  *
- * Context: Any.  The answer can be old at once unless invalidate_lock is held.
+ * Context: Any but interrupts and the scheduler.  The answer can be old at once
+ *	    unless invalidate_lock is held.
  * Return: true if it may, as far as the state goes.
  */
 bool gmem_is_shared(struct inode *inode, pgoff_t index)
 {
-	struct gmem_state *state = &GMEM_I(inode)->state;
-	bool shared;
+	struct range_map_run run;
 
 	if (!gmem_is_convertible(inode))
 		return gmem_all_shared(inode);
 
-	read_lock(&state->lock);
-	shared = interval_tree_iter_first(&state->shared, index, index);
-	read_unlock(&state->lock);
-	return shared;
+	range_map_lookup(&GMEM_I(inode)->state.shared, index, &run);
+	return run.value;
 }
 
 /* How much of the file the host may access. */
 u64 gmem_shared_bytes(struct inode *inode)
 {
-	struct gmem_state *state = &GMEM_I(inode)->state;
 	u64 nr_pages;
 
 	if (!gmem_is_convertible(inode))
@@ -119,9 +121,30 @@ u64 gmem_shared_bytes(struct inode *inode)
 
 	/* Not while a change is half done. */
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	nr_pages = state->nr_shared;
+	nr_pages = GMEM_I(inode)->state.shared.nr_set;
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return nr_pages << PAGE_SHIFT;
+}
+
+/* Cut [start, end) down to its first run with the value; false if it has none. */
+static bool gmem_next_run(struct range_map *map, pgoff_t *start, pgoff_t *end,
+			  bool value)
+{
+	struct range_map_run run;
+	pgoff_t index = *start;
+
+	while (index < *end) {
+		range_map_lookup(map, index, &run);
+		if (!!run.value == value) {
+			*start = index;
+			*end = min(*end - 1, run.last) + 1;
+			return true;
+		}
+		if (run.last >= *end - 1)
+			break;
+		index = run.last + 1;
+	}
+	return false;
 }
 
 /**
@@ -135,20 +158,8 @@ u64 gmem_shared_bytes(struct inode *inode)
  */
 bool gmem_next_shared(struct inode *inode, pgoff_t *start, pgoff_t *end)
 {
-	struct interval_tree_node *node;
-
 	gmem_assert_locked(inode);
-
-	if (*start >= *end)
-		return false;
-	node = interval_tree_iter_first(&GMEM_I(inode)->state.shared, *start,
-					*end - 1);
-	if (!node)
-		return false;
-
-	*start = max(*start, node->start);
-	*end = min(*end, node->last + 1);
-	return true;
+	return gmem_next_run(&GMEM_I(inode)->state.shared, start, end, true);
 }
 
 /**
@@ -162,43 +173,8 @@ bool gmem_next_shared(struct inode *inode, pgoff_t *start, pgoff_t *end)
  */
 bool gmem_next_private(struct inode *inode, pgoff_t *start, pgoff_t *end)
 {
-	pgoff_t first = *start, after = *end;
-
 	gmem_assert_locked(inode);
-
-	/* Shared ranges do not touch: after one comes something private. */
-	if (gmem_next_shared(inode, &first, &after) && first == *start) {
-		*start = after;
-		first = after;
-		after = *end;
-		if (!gmem_next_shared(inode, &first, &after))
-			first = *end;
-	} else if (first == *start) {
-		first = *end;
-	}
-	*end = first;
-	return *start < *end;
-}
-
-static void gmem_insert_range(struct gmem_state *state,
-			      struct interval_tree_node *node, pgoff_t start,
-			      pgoff_t last)
-{
-	lockdep_assert_held_write(&state->lock);
-
-	node->start = start;
-	node->last = last;
-	interval_tree_insert(node, &state->shared);
-	state->nr_shared += last - start + 1;
-}
-
-static void gmem_remove_range(struct gmem_state *state,
-			      struct interval_tree_node *node)
-{
-	lockdep_assert_held_write(&state->lock);
-
-	interval_tree_remove(node, &state->shared);
-	state->nr_shared -= node->last - node->start + 1;
+	return gmem_next_run(&GMEM_I(inode)->state.shared, start, end, false);
 }
 
 /**
@@ -206,61 +182,16 @@ static void gmem_remove_range(struct gmem_state *state,
  * @inode:	Inode of a convertible file.
  * @start:	First page index.
  * @end:	Page index after the last.
- * @spare:	From gmem_alloc_range(); NULL afterwards if it has been used.
+ * @spare:	From gmem_alloc_ranges().
  *
  * Context: Process context, may sleep; invalidate_lock held for write.
  */
 void gmem_set_shared(struct inode *inode, pgoff_t start, pgoff_t end,
-		     struct interval_tree_node **spare)
+		     struct range_map_range **spare)
 {
-	struct gmem_state *state = &GMEM_I(inode)->state;
-	pgoff_t first = start, last = end - 1;
-	struct interval_tree_node *node;
-	int i = 0;
-
 	gmem_assert_locked_write(inode);
-
-	write_lock(&state->lock);
-	/* One page further on both sides: what touches becomes one range. */
-	while ((node = interval_tree_iter_first(&state->shared,
-						start ? start - 1 : 0, end))) {
-		first = min(first, node->start);
-		last = max(last, node->last);
-		gmem_remove_range(state, node);
-		if (++i % GMEM_STATE_BATCH) {
-			kfree(node);
-			continue;
-		}
-		/* Nobody may see neighbours as private meanwhile. */
-		gmem_insert_range(state, node, first, last);
-		write_unlock(&state->lock);
-		cond_resched();
-		write_lock(&state->lock);
-	}
-	gmem_insert_range(state, *spare, first, last);
-	*spare = NULL;
-	write_unlock(&state->lock);
-}
-
-/* Take [start, last] from a range that overlaps it. */
-static void gmem_cut_range(struct gmem_state *state,
-			   struct interval_tree_node *node, pgoff_t start,
-			   pgoff_t last, struct interval_tree_node **spare)
-{
-	pgoff_t old_start = node->start, old_last = node->last;
-
-	gmem_remove_range(state, node);
-	if (old_last > last) {
-		gmem_insert_range(state, node, last + 1, old_last);
-		node = NULL;
-	}
-	if (old_start < start) {
-		if (!node)
-			swap(node, *spare);
-		gmem_insert_range(state, node, old_start, start - 1);
-		node = NULL;
-	}
-	kfree(node);
+	range_map_store(&GMEM_I(inode)->state.shared, start, end - 1,
+			GMEM_SHARED, spare);
 }
 
 /**
@@ -268,64 +199,51 @@ static void gmem_cut_range(struct gmem_state *state,
  * @inode:	Inode of a convertible file.
  * @start:	First page index.
  * @end:	Page index after the last.
- * @spare:	From gmem_alloc_range(); NULL afterwards if it has been used.
+ * @spare:	From gmem_alloc_ranges().
  *
  * Context: Process context, may sleep; invalidate_lock held for write.
  */
 void gmem_set_private(struct inode *inode, pgoff_t start, pgoff_t end,
-		      struct interval_tree_node **spare)
+		      struct range_map_range **spare)
 {
-	struct gmem_state *state = &GMEM_I(inode)->state;
-	struct interval_tree_node *node;
-	int i = 0;
-
 	gmem_assert_locked_write(inode);
-
-	write_lock(&state->lock);
-	while ((node = interval_tree_iter_first(&state->shared, start,
-						end - 1))) {
-		gmem_cut_range(state, node, start, end - 1, spare);
-		if (++i % GMEM_STATE_BATCH == 0) {
-			write_unlock(&state->lock);
-			cond_resched();
-			write_lock(&state->lock);
-		}
-	}
-	write_unlock(&state->lock);
+	range_map_store(&GMEM_I(inode)->state.shared, start, end - 1, 0, spare);
 }
 
 /**
  * gmem_begin_pending - keep the host from using pages anew
  * @inode:	Inode of a convertible file.
- * @node:	The range, filled in.  The caller's until gmem_end_pending().
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ * @owner:	The conversion, which differs from any other under way.
+ * @spare:	From gmem_alloc_ranges().
  *
- * Context: invalidate_lock held for write.  The range overlaps no pending one.
+ * Context: Process context; invalidate_lock held for write.  The range overlaps
+ *	    no pending one.
  */
-void gmem_begin_pending(struct inode *inode, struct interval_tree_node *node)
+void gmem_begin_pending(struct inode *inode, pgoff_t start, pgoff_t end,
+			const void *owner, struct range_map_range **spare)
 {
-	struct gmem_state *state = &GMEM_I(inode)->state;
-
 	gmem_assert_locked_write(inode);
-
-	write_lock(&state->lock);
-	interval_tree_insert(node, &state->pending);
-	write_unlock(&state->lock);
+	range_map_store(&GMEM_I(inode)->state.pending, start, end - 1,
+			(unsigned long)owner, spare);
 }
 
 /**
- * gmem_end_pending - end what gmem_begin_pending() began
+ * gmem_end_pending - end what gmem_begin_pending() began, or the first part of it
  * @inode:	Inode of the file.
- * @node:	The range.
+ * @start:	First page index that is still pending.
+ * @end:	Page index after the last that is not to be any more.
+ * @spare:	From gmem_alloc_ranges(); gets the range back.
  *
- * Context: Any.
+ * Context: Process context; by the owner of the range, with any locks.
  */
-void gmem_end_pending(struct inode *inode, struct interval_tree_node *node)
+void gmem_end_pending(struct inode *inode, pgoff_t start, pgoff_t end,
+		      struct range_map_range **spare)
 {
 	struct gmem_state *state = &GMEM_I(inode)->state;
 
-	write_lock(&state->lock);
-	interval_tree_remove(node, &state->pending);
-	write_unlock(&state->lock);
+	range_map_store(&state->pending, start, end - 1, 0, spare);
 	wake_up_all(&state->wait);
 }
 
@@ -335,41 +253,27 @@ void gmem_end_pending(struct inode *inode, struct interval_tree_node *node)
  * @start:	First page index; becomes that of the first pending page.
  * @end:	Page index after the last.
  *
- * Context: Any.  With invalidate_lock held, none appears after the answer.
+ * Context: Any but interrupts and the scheduler.  With invalidate_lock held,
+ *	    none appears after the answer.
  * Return: false if there is none.
  */
 bool gmem_find_pending(struct inode *inode, pgoff_t *start, pgoff_t end)
 {
 	struct gmem_state *state = &GMEM_I(inode)->state;
-	struct interval_tree_node *node;
 
-	/* Pairs with nothing: who must know holds invalidate_lock. */
-	if (RB_EMPTY_ROOT(&state->pending.rb_root))
+	/* Pairs with nothing: a caller that must know holds invalidate_lock. */
+	if (range_map_is_empty(&state->pending))
 		return false;
 
-	read_lock(&state->lock);
-	node = interval_tree_iter_first(&state->pending, *start, end - 1);
-	if (node)
-		*start = max(*start, node->start);
-	read_unlock(&state->lock);
-	return node;
+	return gmem_next_run(&state->pending, start, &end, true);
 }
 
-/* How much somebody waits for to become private. */
+/* How much is going to become private. */
 u64 gmem_pending_bytes(struct inode *inode)
 {
 	struct gmem_state *state = &GMEM_I(inode)->state;
-	struct interval_tree_node *node;
-	u64 nr_pages = 0;
 
-	read_lock(&state->lock);
-	node = interval_tree_iter_first(&state->pending, 0, ULONG_MAX);
-	while (node) {
-		nr_pages += node->last - node->start + 1;
-		node = interval_tree_iter_next(node, 0, ULONG_MAX);
-	}
-	read_unlock(&state->lock);
-	return nr_pages << PAGE_SHIFT;
+	return (u64)READ_ONCE(state->pending.nr_set) << PAGE_SHIFT;
 }
 
 /**

@@ -8,24 +8,27 @@
 #include <linux/types.h>
 
 struct inode;
-struct interval_tree_node;
+struct range_map_range;
 
 void gmem_init_state(struct inode *inode);
 int gmem_start_state(struct inode *inode);
 void gmem_destroy_state(struct inode *inode);
-struct interval_tree_node *gmem_alloc_range(void);
+bool gmem_alloc_ranges(struct range_map_range **spare);
+void gmem_free_ranges(struct range_map_range **spare);
 
 u64 gmem_shared_bytes(struct inode *inode);
 bool gmem_is_shared(struct inode *inode, pgoff_t index);
 bool gmem_next_shared(struct inode *inode, pgoff_t *start, pgoff_t *end);
 bool gmem_next_private(struct inode *inode, pgoff_t *start, pgoff_t *end);
 void gmem_set_shared(struct inode *inode, pgoff_t start, pgoff_t end,
-		     struct interval_tree_node **spare);
+		     struct range_map_range **spare);
 void gmem_set_private(struct inode *inode, pgoff_t start, pgoff_t end,
-		      struct interval_tree_node **spare);
+		      struct range_map_range **spare);
 
-void gmem_begin_pending(struct inode *inode, struct interval_tree_node *node);
-void gmem_end_pending(struct inode *inode, struct interval_tree_node *node);
+void gmem_begin_pending(struct inode *inode, pgoff_t start, pgoff_t end,
+			const void *owner, struct range_map_range **spare);
+void gmem_end_pending(struct inode *inode, pgoff_t start, pgoff_t end,
+		      struct range_map_range **spare);
 bool gmem_find_pending(struct inode *inode, pgoff_t *start, pgoff_t end);
 u64 gmem_pending_bytes(struct inode *inode);
 void gmem_wait_pending(struct inode *inode, pgoff_t index);

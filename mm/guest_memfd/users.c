@@ -47,7 +47,7 @@ int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
  */
 static enum guest_memfd_busy gmem_folio_busy(struct folio *folio, int refs)
 {
-	if (gmem_is_lost(folio))
+	if (gmem_has_lost(folio))
 		return GUEST_MEMFD_NOT_BUSY;
 	if (folio_mapped(folio))
 		return GUEST_MEMFD_BUSY_MAPPED;
@@ -101,16 +101,17 @@ static int gmem_check_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 
 /**
  * gmem_check_range - look for users of what is shared in a range
- * @c:		The conversion of the range to private.
- * @from:	The page index from which on to look.
+ * @c:		The conversion to private.
+ * @start:	First page index.
+ * @last:	Page index of the last one.
  *
  * Context: Process context, may sleep; invalidate_lock held, and since the range
  *	    was unmapped either that or the range is pending: nobody new comes.
  * Return: 0; -EAGAIN for the first page that has a user.
  */
-int gmem_check_range(struct gmem_convert *c, pgoff_t from)
+int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t last)
 {
-	pgoff_t start = from, end = c->end;
+	pgoff_t end = last + 1;
 	int ret = 0;
 
 	gmem_assert_locked(c->inode);
@@ -118,7 +119,7 @@ int gmem_check_range(struct gmem_convert *c, pgoff_t from)
 	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
 		ret = gmem_check_users(c, start, end);
 		start = end;
-		end = c->end;
+		end = last + 1;
 		cond_resched();
 	}
 	return ret;
@@ -129,7 +130,7 @@ static enum guest_memfd_busy gmem_freeze_folio(struct folio *folio)
 	enum guest_memfd_busy reason = gmem_folio_busy(folio, 0);
 	int refs = gmem_folio_refs(folio);
 
-	if (reason || gmem_is_lost(folio))
+	if (reason || gmem_has_lost(folio))
 		return reason;
 	if (!folio_ref_freeze(folio, refs))
 		return GUEST_MEMFD_BUSY_OTHER;
@@ -168,15 +169,17 @@ static int gmem_freeze_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 
 /**
  * gmem_freeze_range - see that nobody uses what is shared in a range
- * @c:		The conversion of the range to private.
+ * @c:		The conversion to private.
+ * @start:	First page index.
+ * @last:	Page index of the last one.
  *
  * Context: Process context, may sleep; invalidate_lock held for write, with
  *	    which it is certain.
  * Return: 0; -EAGAIN for the first page that has a user.
  */
-int gmem_freeze_range(struct gmem_convert *c)
+int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t last)
 {
-	pgoff_t start = c->start, end = c->end;
+	pgoff_t end = last + 1;
 	int ret = 0;
 
 	gmem_assert_locked_write(c->inode);
@@ -184,7 +187,7 @@ int gmem_freeze_range(struct gmem_convert *c)
 	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
 		ret = gmem_freeze_users(c, start, end);
 		start = end;
-		end = c->end;
+		end = last + 1;
 		cond_resched();
 	}
 	return ret;

@@ -42,7 +42,10 @@ static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
 			struct guest_memfd_map *map)
 {
 	struct guest_memfd_binding *binding;
+	struct guest_memfd_range range;
 	struct kvm *kvm;
+	pgoff_t index;
+	int r;
 
 	/* Not even a wrong length reaches the kernel's memory behind the page. */
 	if (offset < 0 || len < 0 || offset + len > PAGE_SIZE)
@@ -51,8 +54,13 @@ static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
 		return -EFAULT;
 
 	binding = kvm_gmem_slot_binding(slot, &kvm);
-	return guest_memfd_map_page(binding, kvm_gmem_get_index(slot, gfn),
-				    create, map);
+	index = kvm_gmem_get_index(slot, gfn);
+	r = guest_memfd_map_page(binding, index, NULL, map);
+	if (r != -ENOENT || !create)
+		return r;
+
+	range = kvm_gmem_attributes_range(kvm, slot, gfn);
+	return guest_memfd_map_page(binding, index, &range, map);
 }
 
 /* One side is the guest's; which one does not matter. */
@@ -213,16 +221,6 @@ static int kvm_gmem_try_gfn_in_gmem(const struct kvm_memory_slot *slot,
 	return !!(attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE);
 }
 
-/* Whether a change of @gfn's memory has been declared and is not over. */
-static bool kvm_gmem_gfn_changes(struct kvm *kvm, gfn_t gfn)
-{
-	lockdep_assert_held(&kvm->mmu_lock);
-
-	return kvm->mmu_invalidate_in_progress &&
-	       gfn >= kvm->mmu_invalidate_range_start &&
-	       gfn < kvm->mmu_invalidate_range_end;
-}
-
 static int kvm_gmem_try_get(const struct kvm_memory_slot *slot, gfn_t gfn,
 			    struct guest_memfd_page *page)
 {
@@ -233,7 +231,8 @@ static int kvm_gmem_try_get(const struct kvm_memory_slot *slot, gfn_t gfn,
 		return -EFAULT;
 
 	binding = kvm_gmem_slot_binding(slot, &kvm);
-	if (kvm_gmem_gfn_changes(kvm, gfn))
+	lockdep_assert_held(&kvm->mmu_lock);
+	if (kvm_mmu_is_invalidating(kvm, gfn, KVM_BACKED_BY_FILE))
 		return -EAGAIN;
 
 	return guest_memfd_try_get_page(binding, kvm_gmem_get_index(slot, gfn),
@@ -325,6 +324,17 @@ static int kvm_gmem_get_pfn_atomic(const struct kvm_memory_slot *slot,
 	return r;
 }
 
+static int kvm_gmem_get_pfn_sleeping(struct kvm *kvm,
+				     const struct kvm_memory_slot *slot,
+				     gfn_t gfn, kvm_pfn_t *pfn)
+{
+	struct guest_memfd_range range;
+	unsigned int order;
+
+	range = kvm_gmem_attributes_range(kvm, slot, gfn);
+	return kvm_gmem_get_pfn(kvm, slot, gfn, &range, pfn, &order);
+}
+
 /**
  * kvm_gmem_to_pfn - the page of a gfn, as gfn_to_pfn() and friends want it
  * @slot:	the slot
@@ -337,7 +347,6 @@ static int kvm_gmem_get_pfn_atomic(const struct kvm_memory_slot *slot,
 kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 			  bool atomic)
 {
-	unsigned int order;
 	struct kvm *kvm;
 	kvm_pfn_t pfn;
 	int r;
@@ -349,7 +358,7 @@ kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 	if (atomic)
 		r = kvm_gmem_get_pfn_atomic(slot, gfn, &pfn);
 	else
-		r = kvm_gmem_get_pfn(kvm, slot, gfn, &pfn, &order);
+		r = kvm_gmem_get_pfn_sleeping(kvm, slot, gfn, &pfn);
 
 	if (r == -EHWPOISON)
 		return KVM_PFN_ERR_HWPOISON;

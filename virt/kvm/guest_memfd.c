@@ -22,7 +22,8 @@
  *
  *						slots_lock
  *	->release()
- *	  slots_lock (waits)
+ *	  slots_lock (waits, perhaps
+ *	  between two pieces)
  *						binding->inode still set:
  *						the inode stays until release
  *						returns, so its lock can be
@@ -62,12 +63,21 @@ struct kvm_gmem_binding {
 static void kvm_gmem_release(struct file *file, void *priv)
 {
 	struct kvm *kvm = priv;
+	bool any = false, more;
+	pgoff_t from = 0;
 
-	mutex_lock(&kvm->slots_lock);
+	/* Piece by piece: other slots can change in between. */
+	do {
+		mutex_lock(&kvm->slots_lock);
+		more = guest_memfd_unbind_next(file, &from);
+		mutex_unlock(&kvm->slots_lock);
+		any |= more;
+		cond_resched();
+	} while (more);
+
 	/* Faults that found a binding attached may still use the inode. */
-	if (guest_memfd_unbind_all(file))
+	if (any)
 		synchronize_srcu_expedited(&kvm->srcu);
-	mutex_unlock(&kvm->slots_lock);
 
 	/* The last reference to the VM, perhaps. */
 	kvm_put_kvm(kvm);
@@ -152,23 +162,21 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 		.start		= kvm_gmem_index_to_gfn(b, start),
 		.end		= kvm_gmem_index_to_gfn(b, end),
 		.may_block	= true,
+		.backing	= KVM_BACKED_BY_FILE,
 	};
 
-	kvm_gmem_invalidate_caches_begin(b->kvm, range.start, range.end);
-
 	KVM_MMU_LOCK(b->kvm);
-	kvm_mmu_invalidate_begin(b->kvm);
-	kvm_mmu_invalidate_range_add(b->kvm, range.start, range.end);
-	if (b->ready) {
-		kvm_arch_gmem_unmap(b->kvm, &range);
-		/*
-		 * Flush in any case: an MMU notifier may have zapped the range,
-		 * and dropped mmu_lock for another slot before it flushes.
-		 */
+	kvm_mmu_invalidate_begin(b->kvm, range.start, range.end,
+				 range.backing);
+	/*
+	 * Where nothing is mapped, TLBs have nothing either: what zaps SPTEs
+	 * flushes before it drops mmu_lock.
+	 */
+	if (b->ready && kvm_arch_gmem_unmap(b->kvm, &range))
 		kvm_flush_remote_tlbs(b->kvm);
-	}
 	KVM_MMU_UNLOCK(b->kvm);
 
+	gfn_to_pfn_cache_invalidate_gfns(b->kvm, range.start, range.end);
 	kvm_arch_guest_memory_reclaimed(b->kvm);
 }
 
@@ -178,10 +186,10 @@ static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
 	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
 
 	KVM_MMU_LOCK(b->kvm);
-	kvm_mmu_invalidate_end(b->kvm);
+	kvm_mmu_invalidate_end(b->kvm, kvm_gmem_index_to_gfn(b, start),
+			       kvm_gmem_index_to_gfn(b, end),
+			       KVM_BACKED_BY_FILE);
 	KVM_MMU_UNLOCK(b->kvm);
-
-	kvm_gmem_invalidate_caches_end(b->kvm);
 }
 
 /* For fdinfo.  The number of the VM is that of its directory in debugfs. */
@@ -213,43 +221,12 @@ static void kvm_gmem_end_private(struct guest_memfd_binding *mm, pgoff_t index,
 				  nr);
 }
 
-/*
- * Where the guest uses the other side of the slot, memory in the file is of no
- * use to it.
- */
-static void kvm_gmem_limit(struct guest_memfd_binding *mm, pgoff_t index,
-			   pgoff_t *start, pgoff_t *end)
-{
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
-	gfn_t base = b->slot->base_gfn, first, last;
-
-	if (kvm_slot_is_gmem_only(b->slot))
-		return;
-
-	kvm_get_memory_attributes_run(b->kvm, kvm_gmem_index_to_gfn(b, index),
-				      &first, &last);
-	if (first > base)
-		*start = max(*start, mm->node.start + (first - base));
-	if (last < base + b->slot->npages)
-		*end = min(*end, mm->node.start + (last - base) + 1);
-}
-
-/* From here on the file refuses the page, so that it is not mapped again. */
-static void kvm_gmem_error(struct guest_memfd_binding *mm, pgoff_t start,
-			   pgoff_t end)
-{
-	kvm_gmem_invalidate_start(mm, start, end);
-	kvm_gmem_invalidate_end(mm, start, end);
-}
-
 static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
 	.invalidate_start	= kvm_gmem_invalidate_start,
 	.invalidate_end		= kvm_gmem_invalidate_end,
 	.show			= kvm_gmem_show,
 	.make_private		= kvm_gmem_hook(kvm_gmem_make_private),
 	.end_private		= kvm_gmem_hook(kvm_gmem_end_private),
-	.limit			= kvm_gmem_limit,
-	.error			= kvm_gmem_error,
 };
 
 /**
@@ -262,7 +239,8 @@ static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
  * Context: Process context, slots_lock held.
  * Return: 0; -EBADF if @fd is not open; -EINVAL if it is no guest_memfd of
  *	   this VM, @offset is not page aligned, or the range is not inside the
- *	   file; -EEXIST if another slot has part of the range; -ENOMEM.
+ *	   file; -EEXIST if another slot has part of the range; -ENOMEM; -EINTR
+ *	   if the task is being killed.
  */
 int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 		  unsigned int fd, u64 offset)
@@ -337,6 +315,37 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 	slot->gmem = NULL;
 }
 
+/*
+ * Where the file is to have memory, if the gfns from @first to @last, and
+ * perhaps others outside of the slot, are used alike.
+ */
+struct guest_memfd_range kvm_gmem_range(const struct kvm_memory_slot *slot,
+					gfn_t first, gfn_t last)
+{
+	first = max(first, slot->base_gfn);
+	last = min(last, slot->base_gfn + slot->npages - 1);
+	return (struct guest_memfd_range) {
+		.start	= kvm_gmem_get_index(slot, first),
+		.end	= kvm_gmem_get_index(slot, last) + 1,
+	};
+}
+
+/*
+ * The same for the gfns around @gfn whose attributes are the same: where the
+ * guest uses the other side of the slot, memory in the file is of no use.  If
+ * they are just changing, some is wasted or some pages are small.
+ */
+struct guest_memfd_range
+kvm_gmem_attributes_range(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  gfn_t gfn)
+{
+	gfn_t first = 0, last = GFN_INVALID;
+
+	if (!kvm_slot_is_gmem_only(slot))
+		kvm_get_memory_attributes_run(kvm, gfn, &first, &last);
+	return kvm_gmem_range(slot, first, last);
+}
+
 /* File page index of a gfn; only its alignment has a meaning outside. */
 pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
@@ -361,6 +370,7 @@ kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm)
  * @kvm:	the VM
  * @slot:	the gfn's slot, with KVM_MEM_GUEST_MEMFD and not INVALID
  * @gfn:	the gfn
+ * @range:	where the file is to have memory, see kvm_gmem_range()
  * @pfn:	out: the page frame, with a reference for the caller
  * @order:	out: order up to which the file's pages continue physically,
  *		aligned to the file
@@ -370,10 +380,11 @@ kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm)
  *
  * Context: Process context, within kvm->srcu.  Takes the file's lock.
  * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EIO if
- *	   the page cannot be made private.
+ *	   the page cannot be made private; -EINTR if the task is being killed.
  */
 int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
-		     gfn_t gfn, kvm_pfn_t *pfn, unsigned int *order)
+		     gfn_t gfn, const struct guest_memfd_range *range,
+		     kvm_pfn_t *pfn, unsigned int *order)
 {
 	struct guest_memfd_page page;
 	int r;
@@ -381,7 +392,7 @@ int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
 
 	r = guest_memfd_get_page(&slot->gmem->mm,
-				 kvm_gmem_get_index(slot, gfn), &page);
+				 kvm_gmem_get_index(slot, gfn), range, &page);
 	/* Closed: to the vCPU, memory that is not there. */
 	if (r == -ESTALE)
 		return -EFAULT;

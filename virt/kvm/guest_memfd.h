@@ -8,6 +8,7 @@
 #include <linux/kvm_host.h>
 
 struct guest_memfd_binding;
+struct guest_memfd_range;
 
 #ifdef CONFIG_KVM_PRIVATE_MEM
 /*
@@ -21,6 +22,17 @@ static inline void kvm_slot_init_attributes(struct kvm *kvm,
 		slot->attributes_of = kvm;
 }
 
+/*
+ * The copy has the flags of a slot with a file, so it must have the file: KVM
+ * still asks whether a gfn of a slot that is being deleted is private.
+ */
+static inline void kvm_gmem_copy_slot(struct kvm_memory_slot *dest,
+				      const struct kvm_memory_slot *src)
+{
+	dest->gmem = src->gmem;
+	dest->attributes_of = src->attributes_of;
+}
+
 void kvm_gmem_init(struct module *module);
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
 int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
@@ -28,11 +40,19 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 		  unsigned int fd, u64 offset);
 void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_gmem_unbind(struct kvm_memory_slot *slot);
+struct guest_memfd_range
+kvm_gmem_attributes_range(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  gfn_t gfn);
 struct guest_memfd_binding *
 kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm);
 #else
 static inline void kvm_slot_init_attributes(struct kvm *kvm,
 					    struct kvm_memory_slot *slot)
+{
+}
+
+static inline void kvm_gmem_copy_slot(struct kvm_memory_slot *dest,
+				      const struct kvm_memory_slot *src)
 {
 }
 

@@ -2,22 +2,23 @@
 /*
  * KVM memory attributes: what a gfn is, as ranges.
  *
- * Each VM has a red-black tree of ranges of gfns that have attributes; gfns in
- * no range have none.  Ranges do not overlap, and neighbours with equal
- * attributes are one range, so that the size of the tree follows the number of
- * changes from one gfn to the next, never the number of pages, and marking all
- * memory costs what marking a page costs.
+ * Each VM has a map from ranges of gfns to attributes, see lib/range_map.c.  Its
+ * size follows the number of changes from one gfn to the next, never the number
+ * of pages, and marking all memory costs what marking a page costs.
  *
  * (Not a maple tree: in 6.1 one in RCU mode takes the metadata of an inner node
  * for a child when it frees three levels at once.)
  *
  * Attributes belong to gfns.  They exist without a memory slot and outlive it.
  *
- * Changes are made under slots_lock, between the begin and the end of an
- * invalidation of the range.  The tree has a lock of its own, the innermost of
- * all but those that are taken in interrupts, so that a look-up is possible
- * nearly everywhere, under mmu_lock, too; where it is not, it can be tried.  A
- * look-up always finds the attributes from before a change or those from after.
+ * Changes are made under a lock of their own, between the begin and the end of an
+ * invalidation of the range.  Inside of that lock, slots_lock is held to zap what
+ * is mapped, 512 gfns at a time, so that an update of memory slots waits for no
+ * more than that; and so is mmu_lock.  A look-up takes no lock and is possible nearly
+ * everywhere, under mmu_lock, too; where it must not wait for a change, it can
+ * be tried.  It always finds the attributes from before a change or those from
+ * after.  The map keeps up to two ranges that a change has removed: making a page
+ * shared and private again allocates nothing, however fragmented the map is.
  *
  * A page fault takes its snapshot of mmu_invalidate_seq before it looks
  * attributes up, and so learns under mmu_lock whether what it saw still holds:
@@ -49,85 +50,30 @@
  * provide a page, and that thread of the VMM may be the one on CPU 0; also, a
  * grace period of kvm->srcu for each of many small ranges takes very long.
  * Addresses that KVM keeps beyond an access are another matter.  Caches of pfns
- * follow the rule for changes of a file, see mmu_notifier_retry_cache(), and
+ * follow the rule for changes of a file, see gpc_is_stale() in pfncache.c, and
  * are not used for the old side once the ioctl has returned.
  *
  * Mapping levels are derived from the range around a gfn when a fault is
- * handled.  A huge mapping that reaches across an edge of a range that is being
- * changed is kept out by declaring the whole huge pages at both edges as being
- * invalidated; only what overlaps the range itself is zapped.
+ * handled.  A huge mapping that would reach across an edge of a range that is
+ * being changed, or has been since, is kept out by kvm_mmu_invalidate_window();
+ * the fault maps a smaller page then, without waiting for the change.
  */
 
 #include <linux/export.h>
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
-#include <linux/rbtree.h>
-#include <linux/sched.h>
-#include <linux/slab.h>
+#include <linux/range_map.h>
+#include <linux/sched/signal.h>
 #include <trace/events/kvm.h>
 
 #include "kvm_mm.h"
 #include "mem_attributes.h"
 
-/* Ranges that are removed without letting go of the lock in between. */
-#define KVM_ATTR_BATCH	128
+/* Gfns that are zapped without letting go of slots_lock and mmu_lock. */
+#define KVM_ATTR_PIECE	512
 
-struct kvm_attr_range {
-	struct rb_node node;
-	gfn_t first;
-	gfn_t last;
-	u64 attributes;
-};
-
-#define to_attr_range(n)	rb_entry_safe(n, struct kvm_attr_range, node)
-
-/* The range that contains @gfn or else the next one. */
-static struct kvm_attr_range *kvm_attr_find(struct kvm_mem_attributes *attrs,
-					    gfn_t gfn)
-{
-	struct rb_node *node = attrs->ranges.rb_node;
-	struct kvm_attr_range *found = NULL;
-
-	lockdep_assert_held(&attrs->lock);
-
-	while (node) {
-		struct kvm_attr_range *r = to_attr_range(node);
-
-		if (r->last < gfn) {
-			node = node->rb_right;
-		} else {
-			found = r;
-			node = node->rb_left;
-		}
-	}
-	return found;
-}
-
-static bool kvm_attr_less(struct rb_node *a, const struct rb_node *b)
-{
-	return to_attr_range(a)->first < to_attr_range(b)->first;
-}
-
-static void kvm_attr_insert(struct kvm_mem_attributes *attrs,
-			    struct kvm_attr_range *r, gfn_t first, gfn_t last,
-			    u64 attributes)
-{
-	lockdep_assert_held_write(&attrs->lock);
-
-	r->first = first;
-	r->last = last;
-	r->attributes = attributes;
-	rb_add(&r->node, &attrs->ranges, kvm_attr_less);
-}
-
-static void kvm_attr_remove(struct kvm_mem_attributes *attrs,
-			    struct kvm_attr_range *r)
-{
-	lockdep_assert_held_write(&attrs->lock);
-
-	rb_erase(&r->node, &attrs->ranges);
-	kfree(r);
-}
+/* Gfns are indices of the map. */
+static_assert(sizeof(gfn_t) == sizeof(unsigned long));
 
 /**
  * kvm_get_memory_attributes_run - look up the run of equal attributes at a gfn
@@ -136,43 +82,20 @@ static void kvm_attr_remove(struct kvm_mem_attributes *attrs,
  * @first:	out: first gfn of the run
  * @last:	out: last gfn of the run
  *
- * Context: Any.  The answer can be old unless slots_lock is held; see the head
- *	    of this file for how a page fault deals with that.
+ * Context: Any but interrupts and the scheduler.  The answer can be old unless
+ *	    slots_lock is held; see the head of this file for how a page fault
+ *	    deals with that.
  * Return: KVM_MEMORY_ATTRIBUTE_* bits of all gfns in the run.
  */
 u64 kvm_get_memory_attributes_run(struct kvm *kvm, gfn_t gfn, gfn_t *first,
 				  gfn_t *last)
 {
-	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
-	struct kvm_attr_range *r, *prev;
-	u64 attributes = 0;
+	struct range_map_run run;
 
-	*first = 0;
-	*last = GFN_INVALID;
-
-	read_lock(&attrs->lock);
-	r = kvm_attr_find(attrs, gfn);
-	if (r && r->first <= gfn) {
-		*first = r->first;
-		*last = r->last;
-		attributes = r->attributes;
-	} else {
-		prev = to_attr_range(r ? rb_prev(&r->node) :
-					 rb_last(&attrs->ranges));
-		if (prev)
-			*first = prev->last + 1;
-		if (r)
-			*last = r->first - 1;
-	}
-	read_unlock(&attrs->lock);
-	return attributes;
-}
-
-static u64 kvm_attr_lookup(struct kvm_mem_attributes *attrs, gfn_t gfn)
-{
-	struct kvm_attr_range *r = kvm_attr_find(attrs, gfn);
-
-	return r && r->first <= gfn ? r->attributes : 0;
+	range_map_lookup(&kvm->mem_attributes.map, gfn, &run);
+	*first = run.first;
+	*last = run.last;
+	return run.value;
 }
 
 /**
@@ -185,13 +108,10 @@ static u64 kvm_attr_lookup(struct kvm_mem_attributes *attrs, gfn_t gfn)
  */
 u64 kvm_get_memory_attributes(struct kvm *kvm, gfn_t gfn)
 {
-	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
-	u64 attributes;
+	struct range_map_run run;
 
-	read_lock(&attrs->lock);
-	attributes = kvm_attr_lookup(attrs, gfn);
-	read_unlock(&attrs->lock);
-	return attributes;
+	range_map_lookup(&kvm->mem_attributes.map, gfn, &run);
+	return run.value;
 }
 EXPORT_SYMBOL_GPL(kvm_get_memory_attributes);
 
@@ -201,126 +121,27 @@ EXPORT_SYMBOL_GPL(kvm_get_memory_attributes);
  * @gfn:	the gfn
  * @attributes:	out: KVM_MEMORY_ATTRIBUTE_* bits
  *
- * Context: Any but NMI, even inside the scheduler or in an interrupt.
- * Return: false if somebody is changing attributes just now
+ * Context: Any, even inside the scheduler or in an interrupt.
+ * Return: false if attributes are being changed just now
  */
 bool kvm_try_get_memory_attributes(struct kvm *kvm, gfn_t gfn, u64 *attributes)
 {
-	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
+	struct range_map_run run;
 
-	if (!read_trylock(&attrs->lock))
+	if (!range_map_try_lookup(&kvm->mem_attributes.map, gfn, &run))
 		return false;
 
-	*attributes = kvm_attr_lookup(attrs, gfn);
-	read_unlock(&attrs->lock);
+	*attributes = run.value;
 	return true;
-}
-
-/* Whether all gfns in [start, end) have just these attributes. */
-static bool kvm_range_has_memory_attributes(struct kvm *kvm, gfn_t start,
-					    gfn_t end, u64 attributes)
-{
-	gfn_t first, last;
-
-	return kvm_get_memory_attributes_run(kvm, start, &first, &last) ==
-	       attributes && last >= end - 1;
-}
-
-/*
- * Clear [first, last], or as much from its start as contains KVM_ATTR_BATCH
- * ranges.  @spare becomes the rear part of a range that begins before and ends
- * after.  Returns the last gfn that is clear.
- */
-static gfn_t kvm_attr_clear_batch(struct kvm_mem_attributes *attrs, gfn_t first,
-				  gfn_t last, struct kvm_attr_range **spare)
-{
-	struct kvm_attr_range *r, *next;
-	int i;
-
-	lockdep_assert_held_write(&attrs->lock);
-
-	r = kvm_attr_find(attrs, first);
-	for (i = 0; r && r->first <= last; r = next, i++) {
-		if (i == KVM_ATTR_BATCH)
-			return r->first - 1;
-
-		next = to_attr_range(rb_next(&r->node));
-		if (r->first >= first && r->last <= last) {
-			kvm_attr_remove(attrs, r);
-		} else if (r->first >= first) {
-			r->first = last + 1;
-		} else if (r->last <= last) {
-			r->last = first - 1;
-		} else {
-			kvm_attr_insert(attrs, *spare, last + 1, r->last,
-					r->attributes);
-			*spare = NULL;
-			r->last = first - 1;
-		}
-	}
-	return last;
-}
-
-/* Give [first, last], which has no attributes, some; merge with neighbours. */
-static void kvm_attr_fill(struct kvm_mem_attributes *attrs, gfn_t first,
-			  gfn_t last, u64 attributes,
-			  struct kvm_attr_range **spare)
-{
-	struct kvm_attr_range *prev, *next;
-
-	lockdep_assert_held_write(&attrs->lock);
-
-	next = kvm_attr_find(attrs, last);
-	prev = to_attr_range(next ? rb_prev(&next->node) :
-				    rb_last(&attrs->ranges));
-	if (next && (next->first != last + 1 || next->attributes != attributes))
-		next = NULL;
-	if (prev && (prev->last + 1 != first || prev->attributes != attributes))
-		prev = NULL;
-
-	if (prev) {
-		prev->last = next ? next->last : last;
-		if (next)
-			kvm_attr_remove(attrs, next);
-	} else if (next) {
-		next->first = first;
-	} else {
-		kvm_attr_insert(attrs, *spare, first, last, attributes);
-		*spare = NULL;
-	}
-}
-
-/*
- * Replace the attributes of [start, end).  @rear and @fresh are for ranges that
- * come into being; what is not needed is left to the caller.
- */
-static void kvm_store_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
-					u64 attributes,
-					struct kvm_attr_range **rear,
-					struct kvm_attr_range **fresh)
-{
-	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
-	gfn_t last;
-
-	lockdep_assert_held(&kvm->slots_lock);
-
-	/* Clear and fill piece by piece: nobody may see what is only cleared. */
-	while (start < end) {
-		write_lock(&attrs->lock);
-		last = kvm_attr_clear_batch(attrs, start, end - 1, rear);
-		if (attributes)
-			kvm_attr_fill(attrs, start, last, attributes, fresh);
-		write_unlock(&attrs->lock);
-
-		start = last + 1;
-		cond_resched();
-	}
 }
 
 /* Zap what is mapped of a range, which has been declared as invalidated. */
 static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	struct kvm_gfn_range range = { .may_block = true };
+	struct kvm_gfn_range range = {
+		.may_block	= true,
+		.backing	= KVM_BACKED_BY_ANY,
+	};
 	struct kvm_memslot_iter iter;
 	int i;
 
@@ -346,58 +167,84 @@ static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 	}
 }
 
-static void kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
+/*
+ * Zap the whole range, which has been declared as invalidated, by pieces of which
+ * each is mapped at least in part.
+ */
+static int kvm_unmap_changing_pieces(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	gfn_t edge_start = start, edge_end = end;
+	gfn_t next;
 
-	kvm_arch_memory_attributes_edges(kvm, &edge_start, &edge_end);
-	kvm_gmem_invalidate_caches_begin(kvm, start, end);
+	lockdep_assert_held(&kvm->mem_attributes.lock);
 
-	KVM_MMU_LOCK(kvm);
-	kvm_mmu_invalidate_begin(kvm);
-	kvm_mmu_invalidate_range_add(kvm, edge_start, edge_end);
-	kvm_unmap_changing_range(kvm, start, end);
-	KVM_MMU_UNLOCK(kvm);
+	for ( ; start < end; start = next) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+
+		start = kvm_arch_next_mapped(kvm, start, end);
+		next = min(end, round_down(start, KVM_ATTR_PIECE) +
+				KVM_ATTR_PIECE);
+		if (start < end) {
+			mutex_lock(&kvm->slots_lock);
+			KVM_MMU_LOCK(kvm);
+			kvm_unmap_changing_range(kvm, start, next);
+			KVM_MMU_UNLOCK(kvm);
+			mutex_unlock(&kvm->slots_lock);
+		}
+		cond_resched();
+	}
+	return 0;
 }
 
-static void kvm_memory_attributes_end(struct kvm *kvm)
+/* Slots can come and go between the pieces: no mapping comes with them. */
+static int kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	bool small = end - start <= KVM_ATTR_PIECE;
+
+	if (small)
+		mutex_lock(&kvm->slots_lock);
+	KVM_MMU_LOCK(kvm);
+	kvm_mmu_invalidate_begin(kvm, start, end, KVM_BACKED_BY_ANY);
+	if (small)
+		kvm_unmap_changing_range(kvm, start, end);
+	KVM_MMU_UNLOCK(kvm);
+	if (small)
+		mutex_unlock(&kvm->slots_lock);
+
+	gfn_to_pfn_cache_invalidate_gfns(kvm, start, end);
+	return small ? 0 : kvm_unmap_changing_pieces(kvm, start, end);
+}
+
+static void kvm_memory_attributes_end(struct kvm *kvm, gfn_t start, gfn_t end)
 {
 	KVM_MMU_LOCK(kvm);
-	kvm_mmu_invalidate_end(kvm);
+	kvm_mmu_invalidate_end(kvm, start, end, KVM_BACKED_BY_ANY);
 	KVM_MMU_UNLOCK(kvm);
-
-	kvm_gmem_invalidate_caches_end(kvm);
 }
 
 static int kvm_set_memory_attributes(struct kvm *kvm, gfn_t start, gfn_t end,
 				     u64 attributes)
 {
-	struct kvm_attr_range *rear, *fresh;
-	bool change;
-	int r = -ENOMEM;
+	struct kvm_mem_attributes *attrs = &kvm->mem_attributes;
+	int r = 0, change;
+
+	if (mutex_lock_killable(&attrs->lock))
+		return -EINTR;
 
 	/* All that can fail, before anything changes. */
-	rear = kmalloc(sizeof(*rear), GFP_KERNEL_ACCOUNT);
-	fresh = kmalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
-	if (!rear || !fresh)
-		goto out_free;
-
-	mutex_lock(&kvm->slots_lock);
-	change = !kvm_range_has_memory_attributes(kvm, start, end, attributes);
-	if (change) {
-		kvm_memory_attributes_begin(kvm, start, end);
-		kvm_store_memory_attributes(kvm, start, end, attributes, &rear,
-					    &fresh);
-		kvm_memory_attributes_end(kvm);
+	change = range_map_prepare(&attrs->map, start, end - 1, attributes,
+				   &attrs->spares, GFP_KERNEL_ACCOUNT);
+	if (change > 0) {
+		r = kvm_memory_attributes_begin(kvm, start, end);
+		if (!r)
+			range_map_store(&attrs->map, start, end - 1, attributes,
+					&attrs->spares);
+		kvm_memory_attributes_end(kvm, start, end);
 	}
-	trace_kvm_set_memory_attributes(start, end, attributes, change);
-	mutex_unlock(&kvm->slots_lock);
-	r = 0;
-
-out_free:
-	kfree(rear);
-	kfree(fresh);
-	return r;
+	if (change >= 0 && !r)
+		trace_kvm_set_memory_attributes(start, end, attributes, change);
+	mutex_unlock(&attrs->lock);
+	return r ?: min(change, 0);
 }
 
 /* The attributes that gfns of a VM can have; of any VM if @kvm is NULL. */
@@ -429,18 +276,13 @@ int kvm_vm_ioctl_set_memory_attributes(struct kvm *kvm,
 
 void kvm_init_memory_attributes(struct kvm *kvm)
 {
-	rwlock_init(&kvm->mem_attributes.lock);
-	kvm->mem_attributes.ranges = RB_ROOT;
+	mutex_init(&kvm->mem_attributes.lock);
+	range_map_init(&kvm->mem_attributes.map);
 }
 
-/* Nobody looks anything up any more. */
+/* No look-up is under way, and none comes. */
 void kvm_destroy_memory_attributes(struct kvm *kvm)
 {
-	struct kvm_attr_range *r, *next;
-
-	rbtree_postorder_for_each_entry_safe(r, next,
-					     &kvm->mem_attributes.ranges, node) {
-		kfree(r);
-		cond_resched();
-	}
+	range_map_destroy(&kvm->mem_attributes.map);
+	range_map_free_spares(&kvm->mem_attributes.spares);
 }

@@ -15,30 +15,26 @@
  * lpage_info is made for the file, and counts the page tables that are shadowed.
  */
 
+#include <linux/guest_memfd.h>
 #include <linux/kvm_host.h>
 
 #include "mmu.h"
 #include "mmu_internal.h"
+#include "spte.h"
+#include "tdp_iter.h"
 #include "tdp_mmu.h"
 
-static bool kvm_gfn_range_contains(gfn_t first, gfn_t last, gfn_t gfn,
-				   int level)
-{
-	gfn_t start = gfn & -KVM_PAGES_PER_HPAGE(level);
-
-	return start >= first &&
-	       start + KVM_PAGES_PER_HPAGE(level) - 1 <= last;
-}
+/* SPTEs to look at before mmu_lock is let go of. */
+#define KVM_MMU_SEARCH_STEPS	2048
 
 /**
  * kvm_mmu_attributes_max_level - cap a mapping by the attributes around it
  * @kvm:	the VM
- * @gfn:	the gfn that faulted
+ * @gfn:	a gfn
  * @max_level:	PG_LEVEL_* up to which a mapping is possible otherwise
  *
- * Context: To install a mapping: mmu_lock held, after the check that nothing
- *	    around @gfn is being invalidated, as a change of attributes declares
- *	    the largest huge pages at its edges.  Elsewhere it is a hint.
+ * Context: Any, for a hint.  Page faults, which need more than that, look up
+ *	    the attributes only once, see kvm_mmu_check_attributes().
  * Return: the largest level at which all gfns have the attributes of @gfn.
  */
 int kvm_mmu_attributes_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
@@ -49,61 +45,32 @@ int kvm_mmu_attributes_max_level(struct kvm *kvm, gfn_t gfn, int max_level)
 		return max_level;
 
 	kvm_get_memory_attributes_run(kvm, gfn, &first, &last);
-	while (max_level > PG_LEVEL_4K &&
-	       !kvm_gfn_range_contains(first, last, gfn, max_level))
-		max_level--;
-	return max_level;
-}
-
-/**
- * kvm_mmu_private_max_level - how large a mapping of private memory can be
- * @kvm:	the VM
- * @slot:	the slot, with KVM_MEM_GUEST_MEMFD
- * @gfn:	the gfn that faulted
- * @max_level:	PG_LEVEL_* that the order of the folio permits
- *
- * Context: as for kvm_mmu_attributes_max_level().
- * Return: PG_LEVEL_*
- */
-static int kvm_mmu_private_max_level(struct kvm *kvm,
-				     const struct kvm_memory_slot *slot,
-				     gfn_t gfn, int max_level)
-{
-	gfn_t last = slot->base_gfn + slot->npages - 1;
-	pgoff_t index = kvm_gmem_get_index(slot, gfn);
-
-	while (max_level > PG_LEVEL_4K &&
-	       (((gfn ^ index) & (KVM_PAGES_PER_HPAGE(max_level) - 1)) ||
-		!kvm_gfn_range_contains(slot->base_gfn, last, gfn, max_level)))
-		max_level--;
-	return kvm_mmu_attributes_max_level(kvm, gfn, max_level);
+	return kvm_mmu_range_max_level(first, last, gfn, max_level);
 }
 
 /**
  * kvm_mmu_gmem_max_level - how large a mapping of memory in a file can be
- * @kvm:	the VM
  * @slot:	the slot, with KVM_MEM_GUEST_MEMFD
  * @gfn:	the gfn that faulted
- * @max_level:	PG_LEVEL_* that the order of the folio permits
+ * @max_level:	PG_LEVEL_* that the order of the folio and the attributes permit
  *
- * Context: as for kvm_mmu_attributes_max_level().
  * Return: PG_LEVEL_*
  */
-int kvm_mmu_gmem_max_level(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			   gfn_t gfn, int max_level)
+int kvm_mmu_gmem_max_level(const struct kvm_memory_slot *slot, gfn_t gfn,
+			   int max_level)
 {
+	pgoff_t index = kvm_gmem_get_index(slot, gfn);
+
 	if (kvm_slot_is_gmem_only(slot))
 		return kvm_mmu_lpage_max_level(slot, gfn, max_level);
 
-	return kvm_mmu_private_max_level(kvm, slot, gfn, max_level);
-}
-
-/* Mappings do not exceed KVM_MAX_HUGEPAGE_LEVEL. */
-void kvm_arch_memory_attributes_edges(struct kvm *kvm, gfn_t *start,
-				      gfn_t *end)
-{
-	*start = round_down(*start, KVM_PAGES_PER_HPAGE(KVM_MAX_HUGEPAGE_LEVEL));
-	*end = round_up(*end, KVM_PAGES_PER_HPAGE(KVM_MAX_HUGEPAGE_LEVEL));
+	max_level = kvm_mmu_range_max_level(slot->base_gfn,
+					    slot->base_gfn + slot->npages - 1,
+					    gfn, max_level);
+	while (max_level > PG_LEVEL_4K &&
+	       (gfn ^ index) & (KVM_PAGES_PER_HPAGE(max_level) - 1))
+		max_level--;
+	return max_level;
 }
 
 static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
@@ -139,6 +106,23 @@ static int kvm_mmu_check_gmem_only(struct kvm_vcpu *vcpu,
 	return RET_PF_CONTINUE;
 }
 
+/*
+ * Look up the attributes of a fault, once: whether it is private and how far
+ * that goes hold as long as the fault is not stale.
+ */
+static void kvm_mmu_check_attributes(struct kvm *kvm,
+				     struct kvm_page_fault *fault)
+{
+	u64 attributes;
+
+	if (!kvm_arch_has_private_mem(kvm))
+		return;
+
+	attributes = kvm_get_memory_attributes_run(kvm, fault->gfn,
+						   &fault->first, &fault->last);
+	fault->is_private = attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+}
+
 /**
  * kvm_mmu_check_private - decide whether a fault is on private memory
  * @vcpu:	the vCPU
@@ -158,7 +142,7 @@ int kvm_mmu_check_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	if (kvm_slot_is_gmem_only(fault->slot))
 		return kvm_mmu_check_gmem_only(vcpu, fault);
 
-	fault->is_private = kvm_mem_is_private(vcpu->kvm, fault->gfn);
+	kvm_mmu_check_attributes(vcpu->kvm, fault);
 	fault->from_gmem = fault->is_private;
 	if (!fault->is_private)
 		return RET_PF_CONTINUE;
@@ -183,16 +167,22 @@ int kvm_mmu_check_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
  * @fault:	the fault; pfn, map_writable and max_level are set here
  *
  * Context: Within kvm->srcu; may sleep.
- * Return: RET_PF_CONTINUE, with a reference to the page; -EFAULT or -EHWPOISON
- *	   with an exit to userspace; -ENOMEM or -EIO.
+ * Return: RET_PF_CONTINUE, with a reference to the page; RET_PF_RETRY if the
+ *	   task is being killed; -EFAULT or -EHWPOISON with an exit to userspace;
+ *	   -ENOMEM or -EIO.
  */
 int kvm_mmu_faultin_gmem(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
+	struct guest_memfd_range range;
 	unsigned int order;
 	int r;
 
-	r = kvm_gmem_get_pfn(vcpu->kvm, fault->slot, fault->gfn, &fault->pfn,
-			     &order);
+	range = kvm_gmem_range(fault->slot, fault->first, fault->last);
+	r = kvm_gmem_get_pfn(vcpu->kvm, fault->slot, fault->gfn, &range,
+			     &fault->pfn, &order);
+	/* Being killed: KVM_RUN looks for signals before it enters the guest. */
+	if (r == -EINTR)
+		return RET_PF_RETRY;
 	if (r)
 		return kvm_mmu_gmem_fault_exit(vcpu, fault, r);
 
@@ -220,6 +210,69 @@ static bool kvm_mmu_slot_has_rmaps(const struct kvm_memory_slot *slot)
 }
 
 /**
+ * kvm_mmu_range_concerns - whether a mapping is one that an operation is about
+ * @kvm:	the VM
+ * @range:	the range of the operation
+ * @gfn:	a gfn for which there is a leaf SPTE, of whatever level
+ *
+ * The VM's page tables hold mappings of both sides of a slot.  Of which one a
+ * mapping is can be read off the attribute of its gfn at any time, even while
+ * attributes change.  For a huge mapping, any of its gfns will do:
+ *
+ *	CPU 0: KVM_SET_MEMORY_ATTRIBUTES	CPU 1: MMU notifier
+ *
+ *	mmu_lock: begin, zap some
+ *	(drops the lock on the way)
+ *						mmu_lock: zap; a mapping that is
+ *						left is of the old side, and the
+ *						attribute is the old one
+ *	mmu_lock: zap the rest
+ *	store the attribute
+ *						mmu_lock: zap; the attribute is
+ *						either, but there is no mapping
+ *						until the end
+ *	mmu_lock: end
+ *						mmu_lock: zap; mappings and
+ *						attribute are of the new side
+ *
+ * What is not yet mapped is another matter.  While both changes are in progress
+ * a fault starts again for either; afterwards, a fault that looked userspace's
+ * memory up before the MMU notifier ended is kept out by the sequence:
+ *
+ *	CPU 0: munmap()		CPU 1: to shared	CPU 2: fault
+ *
+ *				begin, zap, store
+ *				end
+ *							snapshot
+ *							shared: hva -> old page
+ *	begin: nothing to zap
+ *	free the page
+ *	end
+ *							mmu_lock: ended since,
+ *							retry
+ *
+ * Context: mmu_lock held.
+ * Return: false if the mapping can stay as it is.
+ */
+bool kvm_mmu_range_concerns(struct kvm *kvm, const struct kvm_gfn_range *range,
+			    gfn_t gfn)
+{
+	unsigned int backing;
+
+	lockdep_assert_held(&kvm->mmu_lock);
+
+	if (range->backing == KVM_BACKED_BY_ANY)
+		return true;
+	/* All of the slot is of the one side that the range is about. */
+	if (!kvm_arch_has_private_mem(kvm) || kvm_slot_is_gmem_only(range->slot))
+		return true;
+
+	backing = kvm_mem_is_private(kvm, gfn) ? KVM_BACKED_BY_FILE :
+						 KVM_BACKED_BY_HVA;
+	return range->backing & backing;
+}
+
+/**
  * kvm_arch_gmem_unmap - the memory of a range of a slot goes away
  * @kvm:	the VM
  * @range:	the range, inside of one slot
@@ -229,15 +282,76 @@ static bool kvm_mmu_slot_has_rmaps(const struct kvm_memory_slot *slot)
  * guest flushes its TLB, which it has no reason to do.
  *
  * Context: mmu_lock held for write; the range has been declared as invalidated.
- *	    May drop the lock for others.  The caller flushes TLBs.
+ *	    May drop the lock for others, and flushes TLBs before it does.
+ * Return: true if the caller has to flush TLBs before it drops the lock.
  */
-void kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
+bool kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
 {
+	bool flush = false;
+
+	/* Nothing in a file beside a side of its own, and nothing private. */
+	if (!kvm_slot_is_gmem_only(range->slot) &&
+	    !kvm_arch_has_private_mem(kvm))
+		return false;
+
 	if (kvm_mmu_slot_has_rmaps(range->slot))
-		kvm_unmap_gfn_range(kvm, range);
+		flush = kvm_unmap_gfn_range(kvm, range);
 	else if (is_tdp_mmu_enabled(kvm))
-		kvm_tdp_mmu_unmap_gfn_range(kvm, range, false);
+		flush = kvm_tdp_mmu_unmap_gfn_range(kvm, range, false);
 
 	kvm_mmu_zap_shadowed_range(kvm, range->slot->as_id, range->start,
 				   range->end);
+	return flush;
+}
+
+/*
+ * Where the first mapping below @root begins in [start, end), or where a search
+ * that takes long has come to; @end if there is none.
+ */
+static gfn_t kvm_mmu_root_next_mapped(struct kvm_mmu_page *root, gfn_t start,
+				      gfn_t end)
+{
+	int steps = KVM_MMU_SEARCH_STEPS;
+	struct tdp_iter iter;
+
+	for_each_tdp_pte(iter, root, start, end) {
+		bool mapped = is_shadow_present_pte(iter.old_spte) &&
+			      is_last_spte(iter.old_spte, iter.level);
+
+		/* A huge page can begin before. */
+		if (mapped || !steps--)
+			return max(start, iter.gfn);
+	}
+	return end;
+}
+
+/**
+ * kvm_arch_next_mapped - skip gfns for which there is no mapping
+ * @kvm:	the VM, which has private memory and so the TDP MMU
+ * @start:	first gfn
+ * @end:	gfn after the last
+ *
+ * What zaps a large range bit by bit need not look at each bit of it.  Roots that
+ * are being freed count, too: a vCPU may still use them.
+ *
+ * Context: Takes mmu_lock for read.  If an invalidation keeps mappings out of the
+ *	    range, the answer stays true.
+ * Return: a gfn before which nothing of the range is mapped; @end if nothing of
+ *	   it is mapped at all.
+ */
+gfn_t kvm_arch_next_mapped(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	gfn_t limit = min(end, kvm_mmu_max_gfn() + 1);
+	struct kvm_mmu_page *root;
+	gfn_t next = limit;
+
+	read_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+		if (start < next)
+			next = kvm_mmu_root_next_mapped(root, start, next);
+	}
+	rcu_read_unlock();
+	read_unlock(&kvm->mmu_lock);
+	return next < limit ? next : end;
 }

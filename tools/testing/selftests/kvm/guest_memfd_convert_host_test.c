@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "guest_memfd_convert.h"
+#include "guest_memfd_task.h"
 
 #define P		GMEM_PAGE_SIZE
 #define FILE_SIZE	GMEM_FILE_SIZE
@@ -162,30 +163,45 @@ static void test_futex_gives_efault(void)
 struct futex_waiter {
 	u32 *word;
 	u32 val;
+	int ret;
+	bool done;
+	pid_t tid;
 };
 
 static void *futex_thread(void *arg)
 {
 	struct futex_waiter *w = arg;
-	struct timespec timeout = { .tv_sec = 2 };
 
-	syscall(SYS_futex, w->word, FUTEX_WAIT, w->val, &timeout, NULL, 0);
+	__atomic_store_n(&w->tid, gmem_gettid(), __ATOMIC_RELEASE);
+	w->ret = errno_of(syscall(SYS_futex, w->word, FUTEX_WAIT, w->val, NULL,
+				  NULL, 0));
+	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
 	return NULL;
+}
+
+static void no_action(int sig)
+{
 }
 
 static void test_futex_waiter_does_not_hinder(void)
 {
+	struct sigaction act = { .sa_handler = no_action };
 	struct futex_waiter w;
 	struct gmem_map m;
 	pthread_t thread;
 
+	sigaction(SIGUSR1, &act, NULL);
 	setup_filled(&m);
 	w = (struct futex_waiter) { (u32 *)m.mem, *(u32 *)m.mem };
 	pthread_create(&thread, NULL, futex_thread, &w);
-	usleep(200000);
+	gmem_assert_blocks(&w.tid, SYS_futex, &w.done);
 	gmem_to_private(m.fd, 0, P);
 	gmem_assert_sigbus(m.mem);
+	/* It cannot be woken through memory that is private now. */
+	gmem_assert_blocks(&w.tid, SYS_futex, &w.done);
+	pthread_kill(thread, SIGUSR1);
 	pthread_join(thread, NULL);
+	ASSERT_EQ(w.ret, -EINTR);
 	gmem_map_teardown(&m);
 }
 

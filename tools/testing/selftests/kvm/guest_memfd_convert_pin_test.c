@@ -111,8 +111,7 @@ static void check_wait_ends_in_time(enum gmem_holder_kind kind)
 	h = hold(&m, kind);
 	ASSERT_EQ(__gmem_convert(m.fd, 0, FILE_SIZE, GMEM_PRIVATE, GMEM_WAIT,
 				 300 * MS, &c), -EAGAIN);
-	TEST_ASSERT(c.ns >= 300 * MS && c.ns < 10000 * MS, "waited %lu ns",
-		    c.ns);
+	TEST_ASSERT(c.ns >= 300 * MS && c.ns < LONG, "waited %lu ns", c.ns);
 	ASSERT_EQ(c.error_offset, HELD * P);
 	ASSERT_EQ(c.reason, reason_of(kind));
 	ASSERT_EQ(gmem_fdinfo(m.fd, "gmem-pending"), 0ULL);
@@ -122,28 +121,22 @@ static void check_wait_ends_in_time(enum gmem_holder_kind kind)
 	gmem_map_teardown(&m);
 }
 
-/* Time goes by while the page is held, and no more when it is released. */
+/* It would end by itself after LONG, but then with EAGAIN. */
 static void check_wait_ends_with_the_holder(enum gmem_holder_kind kind)
 {
 	struct gmem_conv_thread t;
 	struct gmem_holder *h;
 	struct gmem_map m;
-	u64 released;
 
 	setup_filled(&m);
 	h = hold(&m, kind);
 	gmem_conv_start(&t, m.fd, 0, FILE_SIZE, LONG);
-	usleep(500000);
-	TEST_ASSERT(!__atomic_load_n(&t.done, __ATOMIC_ACQUIRE),
-		    "did not wait: %d", t.ret);
+	gmem_conv_assert_waits(&t);
 	ASSERT_EQ(gmem_fdinfo(m.fd, "gmem-pending"), FILE_SIZE);
 	gmem_assert_is(m.fd, 0, FILE_SIZE, GMEM_SHARED);
 
-	released = gmem_now();
 	ASSERT_EQ(gmem_release(h), (s64)(NR_HELD * P));
 	ASSERT_EQ(gmem_conv_join(&t), 0);
-	TEST_ASSERT(t.conv.ns >= 500 * MS, "took %lu ns", t.conv.ns);
-	TEST_ASSERT(gmem_now() - released < 10000 * MS, "late");
 	gmem_assert_is(m.fd, 0, FILE_SIZE, GMEM_PRIVATE);
 	gmem_assert_sigbus(m.mem + HELD * P);
 	ASSERT_EQ(gmem_fdinfo(m.fd, "gmem-pending"), 0ULL);
@@ -182,9 +175,7 @@ static void test_wait_for_several(void)
 				 m.mem + (12 - 4 * i) * P, P);
 	gmem_conv_start(&t, m.fd, 0, FILE_SIZE, LONG);
 	for (i = 0; i < 4; i++) {
-		usleep(50000);
-		TEST_ASSERT(!__atomic_load_n(&t.done, __ATOMIC_ACQUIRE),
-			    "done with %d to go", 4 - i);
+		gmem_conv_assert_waits(&t);
 		gmem_release(h[i]);
 	}
 	ASSERT_EQ(gmem_conv_join(&t), 0);
@@ -226,7 +217,6 @@ static void test_signal_ends_the_wait(void)
 	gmem_conv_start(&t, m.fd, 0, FILE_SIZE, LONG);
 	pthread_kill(t.thread, SIGUSR1);
 	ASSERT_EQ(gmem_conv_join(&t), -EINTR);
-	TEST_ASSERT(t.conv.ns < 20000 * MS, "took %lu ns", t.conv.ns);
 	ASSERT_EQ(gmem_fdinfo(m.fd, "gmem-pending"), 0ULL);
 	gmem_assert_is(m.fd, 0, FILE_SIZE, GMEM_SHARED);
 	gmem_check(m.mem, 0, FILE_SIZE, FIRST);
@@ -259,7 +249,6 @@ static void test_o_direct_across_a_pending_page_fails_at_once(void)
 	struct gmem_map m;
 	struct reader r;
 	pthread_t thread;
-	u64 start;
 
 	r.fd = open("/dev/ram0", O_RDWR | O_DIRECT);
 	if (r.fd < 0)
@@ -276,12 +265,10 @@ static void test_o_direct_across_a_pending_page_fails_at_once(void)
 	gmem_conv_start(&t, m.fd, 0, 2 * P, LONG);
 	TEST_ASSERT(!__atomic_load_n(&t.done, __ATOMIC_ACQUIRE),
 		    "page 0 is not held: %d", t.ret);
-	start = gmem_now();
 	gmem_stopper_open(&s);
 	pthread_join(thread, NULL);
+	/* EAGAIN, after LONG, if the read waited for the conversion. */
 	ASSERT_EQ(gmem_conv_join(&t), 0);
-	TEST_ASSERT(gmem_now() - start < 20000 * MS, "took %lu ns",
-		    gmem_now() - start);
 	TEST_ASSERT(r.ret < (ssize_t)(3 * P), "read %ld", r.ret);
 	gmem_assert_is(m.fd, 0, 2 * P, GMEM_PRIVATE);
 	close(r.fd);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "guest_memfd_admin.h"
+#include "guest_memfd_undo.h"
 #include "guest_memfd_guest.h"
 
 #define P		GMEM_PAGE_SIZE
@@ -501,6 +502,7 @@ static void test_a_poisoned_page_counts_until_it_leaves(void)
 
 	/* What it returns is not of interest here. */
 	snprintf(text, sizeof(text), "0x%lx", pfn);
+	gmem_undo_by_write("/sys/kernel/debug/hwpoison/unpoison-pfn", text);
 	admin_write(corrupt, text);
 	TEST_ASSERT(kpage_has(admin_kpage("/proc/kpageflags", pfn),
 			      KPF_HWPOISON), "pfn 0x%lx is not poisoned", pfn);
@@ -516,8 +518,6 @@ static void test_a_poisoned_page_counts_until_it_leaves(void)
 			      KPF_HWPOISON), "pfn 0x%lx is in use again", pfn);
 	close(fd);
 	kvm_vm_free(vm);
-
-	admin_write("/sys/kernel/debug/hwpoison/unpoison-pfn", text);
 }
 
 static const struct gmem_test tests[] = {

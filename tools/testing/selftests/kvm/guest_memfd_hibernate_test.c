@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "guest_memfd_admin.h"
+#include "guest_memfd_undo.h"
 
 #define P		GMEM_PAGE_SIZE
 #define FILE_SIZE	GMEM_FILE_SIZE
@@ -142,11 +143,6 @@ static void test_only_shared_files_are_no_reason(void)
  * With pm_test
  */
 
-static void pm_test_off(void)
-{
-	admin_write(PM_TEST, "none");
-}
-
 static void require_pm_test(void)
 {
 	require_hibernation();
@@ -154,9 +150,8 @@ static void require_pm_test(void)
 		gmem_skip("no CONFIG_PM_DEBUG");
 
 	/* No memory is to be freed for the sake of an image. */
-	admin_write(IMAGE_SIZE, "1099511627776");
-	TEST_ASSERT(!admin_write(PM_TEST, "freezer"), "no pm_test");
-	atexit(pm_test_off);
+	gmem_setting_write(IMAGE_SIZE, "1099511627776");
+	gmem_setting_write(PM_TEST, "freezer");
 }
 
 static void test_hibernation_works_once_memory_is_gone(void)
@@ -200,6 +195,8 @@ struct dirty_disk {
 
 static void dirty_disk_open(struct dirty_disk *d)
 {
+	/* So that it goes with this process, whatever happens. */
+	struct loop_info64 info = { .lo_flags = LO_FLAGS_AUTOCLEAR };
 	int control = open("/dev/loop-control", O_RDWR), nr;
 	char path[32];
 
@@ -210,7 +207,8 @@ static void dirty_disk_open(struct dirty_disk *d)
 	snprintf(path, sizeof(path), "/dev/loop%d", nr);
 	d->fd = open(path, O_RDWR);
 	d->backing = kvm_memfd_alloc(DIRTY_SIZE, false);
-	TEST_ASSERT(d->fd >= 0 && !ioctl(d->fd, LOOP_SET_FD, d->backing),
+	TEST_ASSERT(d->fd >= 0 && !ioctl(d->fd, LOOP_SET_FD, d->backing) &&
+		    !ioctl(d->fd, LOOP_SET_STATUS64, &info),
 		    "cannot set up %s, errno %d", path, errno);
 	d->data = calloc(1, DIRTY_SIZE);
 }

@@ -93,6 +93,8 @@ struct gmem_conv_thread {
 
 void gmem_conv_start(struct gmem_conv_thread *t, int fd, u64 offset, u64 size,
 		     u64 timeout_ns);
+/* Once the range is pending: the call sleeps, and has not ended. */
+void gmem_conv_assert_waits(struct gmem_conv_thread *t);
 int gmem_conv_join(struct gmem_conv_thread *t);
 
 #endif /* SELFTEST_KVM_GUEST_MEMFD_CONVERT_H */

@@ -19,11 +19,10 @@
 #include "guest_memfd_util.h"
 
 /*
- * A memory cgroup, removed at exit(); one per test.  Skips the test if there
- * are none.
+ * A memory cgroup, removed when the test ends; one per test.  Skips the test if
+ * there are none.
  */
 struct gmem_cgroup {
-	char root[64];
 	char path[96];
 	u64 ino;
 };

@@ -184,17 +184,47 @@ void gmem_free_hva(void *hva, u64 size);
 long gmem_proc_number(const char *path);
 void gmem_proc_write(const char *path, const char *val);
 
-/* A figure of /proc/meminfo in KiB, e.g. "MemFree". */
+/* A figure of /proc/meminfo in KiB, e.g. "MemTotal". */
 u64 gmem_meminfo_kb(const char *name);
 
-/* Free memory in KiB after dropping clean caches and empty slabs. */
+/*
+ * Memory that this test takes: it is charged to a control group of the test's
+ * own, which the first call of any of these functions creates and enters.  What
+ * the rest of the machine does has no influence.
+ */
+
+/* Memory in KiB that this test would have if nothing else had any. */
 u64 gmem_free_kb(void);
 
 /*
  * Wait for free memory to come back to @before_kb less @tolerance_kb. Freeing
- * can be deferred (task work, RCU), so poll for up to ten seconds.
+ * can be deferred (task work, RCU), so poll for up to a minute.
  */
 void gmem_assert_mem_returned(u64 before_kb, u64 tolerance_kb);
+
+/* Bytes, out of memory.stat and memory.numa_stat, e.g. "file". */
+u64 gmem_group_stat(const char *key);
+u64 gmem_group_node_stat(const char *key, int node);
+
+void gmem_group_enter(void);
+/* Create a group, removed when the test ends.  Return: its inode number. */
+u64 gmem_cgroup_mkdir(const char *path);
+/* From another group to this one, or to the root if there is none. */
+void gmem_group_return(void);
+
+/*
+ * Free memory of the whole machine in KiB after dropping clean caches and empty
+ * slabs, for what no group is charged for. Others use memory, too: look again
+ * before drawing conclusions.
+ */
+u64 gmem_machine_free_kb(void);
+
+/*
+ * Files of guest_memfd in the machine, from debugfs; wait for it to come back
+ * to @before. Skips the test if the kernel does not say.
+ */
+s64 gmem_nr_files(void);
+void gmem_assert_files_returned(s64 before);
 
 /*
  * Slots with two backings

@@ -13,6 +13,8 @@
  * other.  With a single CPU the threads yield instead of spinning and take
  * turns where the scheduler puts them.
  *
+ * A race that the two never ran says nothing: it has failed.
+ *
  * Environment: RACE_SEED (repeat a run), RACE_LOOPS and RACE_MS (limits per
  * race; the limit that is reached first counts).
  */
@@ -54,7 +56,11 @@ u64 race_random(struct race_rng *rng);
 /* Return: a value in [0, bound), 0 if @bound is 0. */
 u64 race_random_below(struct race_rng *rng, u64 bound);
 
-/* Return: true if check() held in each loop.  Prints seed and statistics. */
+/*
+ * Return: true if check() held in each loop, and A and B ran at the same time in
+ * at least one.  To that end it goes on for up to a minute more; only if there
+ * is just one CPU it does not count.  Prints seed and statistics.
+ */
 bool race_run(const struct race_ops *ops, void *ctx, unsigned int max_loops,
 	      unsigned int max_ms, struct race_stats *stats);
 

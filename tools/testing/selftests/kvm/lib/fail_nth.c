@@ -15,19 +15,17 @@
 #include <unistd.h>
 
 #include "fail_nth.h"
+#include "guest_memfd_undo.h"
 #include "guest_memfd_util.h"
 #include "test_util.h"
 
 #define DEBUGFS		"/sys/kernel/debug"
 #define VALUE_LEN	24
 
-struct setting {
+static const struct {
 	const char *file;
 	const char *value;
-	char saved[VALUE_LEN];
-};
-
-static struct setting settings[] = {
+} settings[] = {
 	{ "failslab/probability", "0" },
 	{ "failslab/ignore-gfp-wait", "N" },
 	{ "failslab/verbose", "0" },
@@ -41,63 +39,25 @@ static struct setting settings[] = {
 static char reason[160];
 static int nth_fd = -1;
 
-static int setting_open(const struct setting *s, int flags)
+static const char *setting_path(int i)
 {
-	char path[128];
+	static char path[128];
 
-	snprintf(path, sizeof(path), DEBUGFS "/%s", s->file);
-	return open(path, flags | O_CLOEXEC);
-}
-
-static int setting_read(struct setting *s)
-{
-	int fd = setting_open(s, O_RDONLY);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-
-	n = read(fd, s->saved, VALUE_LEN - 1);
-	close(fd);
-	if (n <= 0)
-		return -EIO;
-
-	s->saved[n] = '\0';
-	s->saved[strcspn(s->saved, "\n")] = '\0';
-	return 0;
-}
-
-static int setting_write(const struct setting *s, const char *value)
-{
-	int fd = setting_open(s, O_WRONLY);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-
-	n = write(fd, value, strlen(value));
-	close(fd);
-	return n == (ssize_t)strlen(value) ? 0 : -EIO;
+	snprintf(path, sizeof(path), DEBUGFS "/%s", settings[i].file);
+	return path;
 }
 
 static int settings_apply(void)
 {
 	int i, ret;
 
-	/* Read all before changing one: a missing file then needs no undo. */
 	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		ret = setting_read(&settings[i]);
+		ret = __gmem_setting_write(setting_path(i), settings[i].value);
 		if (ret) {
-			snprintf(reason, sizeof(reason), "no %s/%s: %s",
-				 DEBUGFS, settings[i].file, strerror(-ret));
+			snprintf(reason, sizeof(reason), "no %s: %s",
+				 setting_path(i), strerror(-ret));
 			return ret == -ENOENT ? -EOPNOTSUPP : ret;
 		}
-	}
-
-	for (i = 0; i < ARRAY_SIZE(settings); i++) {
-		ret = setting_write(&settings[i], settings[i].value);
-		if (ret)
-			return ret;
 	}
 	return 0;
 }
@@ -107,7 +67,7 @@ static void settings_restore(void)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		setting_write(&settings[i], settings[i].saved);
+		gmem_setting_restore(setting_path(i));
 }
 
 int fail_nth_open(void)

@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 
 #include "guest_memfd_admin.h"
+#include "guest_memfd_undo.h"
 
 #define READ_CHUNK	65536
 #define DEBUGFS_TOTAL	"/sys/kernel/debug/guest_memfd/total"
 #define TRACEFS		"/sys/kernel/tracing"
-#define CGROUP_ROOT	"/sys/fs/cgroup"
 
 char *admin_read(const char *path)
 {
@@ -149,13 +149,6 @@ static void trace_path(char *path, size_t len, const char *file)
 	snprintf(path, len, "%s/%s", trace_dir, file);
 }
 
-static void trace_remove(void)
-{
-	/* A child that the test forked must not take it away. */
-	if (getpid() == trace_owner)
-		rmdir(trace_dir);
-}
-
 static void trace_create(void)
 {
 	if (access(TRACEFS "/instances", W_OK))
@@ -164,9 +157,9 @@ static void trace_create(void)
 	trace_owner = getpid();
 	snprintf(trace_dir, sizeof(trace_dir), TRACEFS "/instances/gmem_%d",
 		 trace_owner);
+	gmem_undo_by_rmdir(trace_dir);
 	TEST_ASSERT(!mkdir(trace_dir, 0700), "cannot create %s, errno %d",
 		    trace_dir, errno);
-	atexit(trace_remove);
 }
 
 /* truncate() would do nothing: it is opening the file that empties the trace. */
@@ -313,42 +306,11 @@ u64 admin_kpage(const char *path, u64 pfn)
  * Control groups
  */
 
-#define MAX_CGROUPS	4
-
-static struct admin_cgroup cgroups[MAX_CGROUPS];
-static int nr_cgroups;
-static pid_t cgroup_owner;
-
-static void cgroup_cleanup(void)
-{
-	if (getpid() != cgroup_owner)
-		return;
-	admin_cgroup_leave();
-	while (nr_cgroups)
-		admin_cgroup_remove(&cgroups[--nr_cgroups]);
-}
-
 void admin_cgroup_create(struct admin_cgroup *cg, const char *name)
 {
-	struct stat st;
-
-	if (access(CGROUP_ROOT "/cgroup.subtree_control", W_OK))
-		gmem_skip("no cgroup2 at " CGROUP_ROOT);
-	if (admin_write(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
-		gmem_skip("cgroup2 has no memory controller");
-
-	snprintf(cg->path, sizeof(cg->path), CGROUP_ROOT "/gmem_%d_%s",
+	snprintf(cg->path, sizeof(cg->path), GMEM_CGROUP_ROOT "/gmem_%d_%s",
 		 getpid(), name);
-	TEST_ASSERT(!mkdir(cg->path, 0700) && !stat(cg->path, &st),
-		    "cannot create %s, errno %d", cg->path, errno);
-	cg->ino = st.st_ino;
-
-	if (!nr_cgroups) {
-		cgroup_owner = getpid();
-		atexit(cgroup_cleanup);
-	}
-	TEST_ASSERT(nr_cgroups < MAX_CGROUPS, "too many groups");
-	cgroups[nr_cgroups++] = *cg;
+	cg->ino = gmem_cgroup_mkdir(cg->path);
 }
 
 void admin_cgroup_enter(struct admin_cgroup *cg)
@@ -360,7 +322,7 @@ void admin_cgroup_enter(struct admin_cgroup *cg)
 
 void admin_cgroup_leave(void)
 {
-	admin_write(CGROUP_ROOT "/cgroup.procs", "0");
+	gmem_group_return();
 }
 
 int admin_cgroup_write(struct admin_cgroup *cg, const char *file,

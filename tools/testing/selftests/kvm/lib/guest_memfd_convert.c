@@ -4,12 +4,11 @@
  *
  * See guest_memfd_convert.h for what each function does.
  */
-#define _GNU_SOURCE /* for gettid() by syscall(2) */
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
 #include "guest_memfd_convert.h"
+#include "guest_memfd_task.h"
 
 u64 gmem_now(void)
 {
@@ -159,7 +158,7 @@ static void *gmem_conv_run(void *arg)
 {
 	struct gmem_conv_thread *t = arg;
 
-	WRITE_ONCE(t->tid, syscall(SYS_gettid));
+	__atomic_store_n(&t->tid, gmem_gettid(), __ATOMIC_RELEASE);
 	t->ret = __gmem_convert(t->fd, t->offset, t->size, GMEM_PRIVATE,
 				t->flags, t->timeout_ns, &t->conv);
 	/* Whoever sees this sees the rest. */
@@ -182,6 +181,11 @@ void gmem_conv_start(struct gmem_conv_thread *t, int fd, u64 offset, u64 size,
 	while (!__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) &&
 	       gmem_fdinfo(fd, "gmem-pending") < size)
 		usleep(100);
+}
+
+void gmem_conv_assert_waits(struct gmem_conv_thread *t)
+{
+	gmem_assert_blocks(&t->tid, SYS_ioctl, &t->done);
 }
 
 int gmem_conv_join(struct gmem_conv_thread *t)

@@ -7,6 +7,7 @@
  * READ_ONCE() or WRITE_ONCE(), so that each is one load or store of a word.
  */
 #include "guest_memfd_guest.h"
+#include "guest_memfd_undo.h"
 #include "processor.h"
 
 static struct guest_cmd guest_cmds[GUEST_CMD_MAX_VCPUS];
@@ -245,44 +246,6 @@ void host_check_zero(const void *hva, u64 size)
 #define THP_ENABLED	"/sys/kernel/mm/transparent_hugepage/enabled"
 #define COMPACT_MEMORY	"/proc/sys/vm/compact_memory"
 
-static char thp_saved[16];
-
-static bool thp_write(const char *mode)
-{
-	int fd = open(THP_ENABLED, O_WRONLY);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-
-	ok = write(fd, mode, strlen(mode)) == (ssize_t)strlen(mode);
-	close(fd);
-	return ok;
-}
-
-static void thp_restore(void)
-{
-	thp_write(thp_saved);
-}
-
-/* The file reads as "always [madvise] never". */
-static bool thp_save(void)
-{
-	FILE *f = fopen(THP_ENABLED, "r");
-	bool ok;
-
-	if (!f)
-		return false;
-
-	ok = fscanf(f, "%*[^[][%15[^]]", thp_saved) == 1;
-	if (!ok) {
-		rewind(f);
-		ok = fscanf(f, "[%15[^]]", thp_saved) == 1;
-	}
-	fclose(f);
-	return ok;
-}
-
 void host_compact_memory(void)
 {
 	if (!access(COMPACT_MEMORY, W_OK))
@@ -291,16 +254,13 @@ void host_compact_memory(void)
 
 void host_set_thp(const char *mode)
 {
-	if (!*thp_saved) {
-		if (!thp_save())
-			gmem_skip("cannot read " THP_ENABLED);
-		atexit(thp_restore);
-		/* So that there are large folios: others leave fragments. */
-		host_compact_memory();
-	}
+	static bool compacted;
 
-	TEST_ASSERT(thp_write(mode), "cannot set THP to %s, errno %d", mode,
-		    errno);
+	gmem_setting_write(THP_ENABLED, mode);
+	/* So that there are large folios: others leave fragments. */
+	if (!compacted)
+		host_compact_memory();
+	compacted = true;
 }
 
 void host_dirty_free_memory(u64 size)

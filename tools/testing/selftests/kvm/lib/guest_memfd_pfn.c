@@ -2,14 +2,12 @@
 /*
  * The page frames behind a guest_memfd; see guest_memfd_pfn.h.
  */
-#define _GNU_SOURCE /* for unshare(2) */
 #include <pthread.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <linux/elf.h>
 
 #include "guest_memfd_guest.h"
 #include "guest_memfd_pfn.h"
+#include "guest_memfd_undo.h"
 
 /* Pages of a cgroup that pfns_find() looks at. */
 #define MAX_CANDIDATES	4096
@@ -45,10 +43,7 @@ bool gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
 
 void gmem_cgroup_leave(const struct gmem_cgroup *cg)
 {
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cg->root);
-	write_file(path, "0");
+	gmem_group_return();
 }
 
 void gmem_cgroup_enter(const struct gmem_cgroup *cg)
@@ -57,45 +52,11 @@ void gmem_cgroup_enter(const struct gmem_cgroup *cg)
 		    "cannot enter the cgroup, errno %d", errno);
 }
 
-/* The one that atexit() has to remove, however the test ends. */
-static struct gmem_cgroup *to_remove;
-
-static void cgroup_remove(void)
-{
-	gmem_cgroup_leave(to_remove);
-	rmdir(to_remove->path);
-	umount2(to_remove->root, MNT_DETACH);
-	rmdir(to_remove->root);
-}
-
-static void cgroup_mount(struct gmem_cgroup *cg)
-{
-	strcpy(cg->root, "/tmp/guest_memfd_cgroup_XXXXXX");
-	TEST_ASSERT(mkdtemp(cg->root), "mkdtemp() failed, errno %d", errno);
-	snprintf(cg->path, sizeof(cg->path), "%s/gmem_%d", cg->root, getpid());
-	to_remove = cg;
-	atexit(cgroup_remove);
-
-	TEST_ASSERT(!unshare(CLONE_NEWNS) &&
-		    !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL),
-		    "no private mount namespace, errno %d", errno);
-	if (mount("none", cg->root, "cgroup2", 0, NULL))
-		gmem_skip("no cgroup2");
-}
-
 void gmem_cgroup_create(struct gmem_cgroup *cg)
 {
-	char path[128];
-	struct stat st;
-
-	cgroup_mount(cg);
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cg->root);
-	if (!write_file(path, "+memory"))
-		gmem_skip("cgroup2 has no memory controller");
-
-	TEST_ASSERT(!mkdir(cg->path, 0700) && !stat(cg->path, &st),
-		    "cannot create a cgroup, errno %d", errno);
-	cg->ino = st.st_ino;
+	snprintf(cg->path, sizeof(cg->path), GMEM_CGROUP_ROOT "/gmem_pfn_%d",
+		 getpid());
+	cg->ino = gmem_cgroup_mkdir(cg->path);
 }
 
 /*
@@ -244,7 +205,7 @@ void pfns_find(const struct gmem_cgroup *cg, u64 gpa, u64 nr, u64 tag,
 #define HWPOISON_DIR	"/sys/kernel/debug/hwpoison/"
 #define MEMORY_DIR	"/sys/devices/system/memory/"
 #define UNPOISON	HWPOISON_DIR "unpoison-pfn"
-#define UNPOISON_TRIES	100
+#define UNPOISON_TRIES	3000	/* a minute */
 #define MAX_POISONED	4096
 
 static const struct {
@@ -303,11 +264,21 @@ int __poison_pfn(u64 pfn, enum poison_how how)
 			    pfn * poison_files[how].unit);
 }
 
+static const char *pfn_text(u64 pfn, char *text)
+{
+	sprintf(text, "0x%lx", pfn);
+	return text;
+}
+
 void poison_remember(u64 pfn)
 {
+	char text[32];
+
 	pthread_mutex_lock(&remember_lock);
 	TEST_ASSERT(nr_remembered < MAX_POISONED, "too many poisoned pages");
 	poisoned[nr_remembered++] = pfn;
+	/* Once the test is over, its files are gone, and with them the page. */
+	gmem_undo_by_write(UNPOISON, pfn_text(pfn, text));
 	pthread_mutex_unlock(&remember_lock);
 }
 
@@ -329,6 +300,7 @@ int __unpoison_pfn(u64 pfn)
 static void unpoison_pfn(u64 pfn)
 {
 	int tries, ret = -EBUSY;
+	char text[32];
 
 	for (tries = 0; tries < UNPOISON_TRIES && ret == -EBUSY; tries++) {
 		if (tries)
@@ -338,6 +310,7 @@ static void unpoison_pfn(u64 pfn)
 	TEST_ASSERT(!ret, "unpoisoning pfn 0x%lx: %d, flags 0x%lx", pfn, ret,
 		    pfn_flags(pfn));
 	TEST_ASSERT(!pfn_is_poisoned(pfn), "pfn 0x%lx is still poisoned", pfn);
+	gmem_undo_forget(UNPOISON, pfn_text(pfn, text));
 }
 
 void poison_undo_all(void)

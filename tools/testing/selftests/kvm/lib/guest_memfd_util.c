@@ -6,22 +6,16 @@
  */
 #define _GNU_SOURCE /* for fallocate(2) */
 #include <linux/falloc.h>
-#include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <uapi/linux/filter.h>	/* linux/filter.h of the tools hides it */
 
+#include "guest_memfd_undo.h"
 #include "guest_memfd_util.h"
 #include "processor.h"
 
 #define GMEM_SKIP_REASON_LEN	256
-#define GMEM_FREE_TIMEOUT	10	/* seconds, freeing can be deferred */
-#define GMEM_FREE_TRIES		100
-#define GMEM_FREE_SLACK_KB	64
 
 /* Shared with the process that runs the test. */
 static char *gmem_skip_reason;
@@ -40,6 +34,7 @@ void gmem_skip(const char *fmt, ...)
 static void gmem_run_child(const struct gmem_test *test)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	gmem_undo_begin_test();
 	alarm(GMEM_TEST_TIMEOUT);
 	test->fn();
 	exit(KSFT_PASS);
@@ -105,6 +100,8 @@ static void gmem_run_test(const struct gmem_test *test, int kmsg)
 		gmem_run_child(test);
 
 	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	/* A signal gave it no time for that. */
+	gmem_undo_all();
 	gmem_report(test, status, kmsg);
 }
 
@@ -123,8 +120,10 @@ int gmem_run_tests(const struct gmem_test *tests, unsigned int nr)
 
 	ksft_print_header();
 	ksft_set_plan(nr);
+	gmem_undo_start();
 	for (i = 0; i < nr; i++)
 		gmem_run_test(&tests[i], kmsg);
+	gmem_undo_stop();
 
 	ksft_print_cnts();
 	if (ksft_get_pass_cnt() + ksft_get_xskip_cnt() != nr)
@@ -398,112 +397,6 @@ u64 gmem_meminfo_kb(const char *name)
 	fclose(f);
 	TEST_ASSERT(found, "no %s in /proc/meminfo", name);
 	return kb;
-}
-
-static void gmem_try_write(int dirfd, const char *path, const char *val)
-{
-	int fd = openat(dirfd, path, O_WRONLY);
-
-	if (fd < 0)
-		return;
-	TEST_ASSERT(write(fd, val, strlen(val)) == strlen(val),
-		    "write to %s failed, errno %d", path, errno);
-	close(fd);
-}
-
-/*
- * Free empty slabs and, with KASAN, the objects in its quarantine, which may
- * be tens of megabytes. Merged caches are symbolic links: once is enough.
- */
-static void gmem_shrink_slabs(void)
-{
-	char path[NAME_MAX + 16];
-	struct dirent *entry;
-	DIR *dir;
-
-	dir = opendir("/sys/kernel/slab");
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/shrink", entry->d_name);
-		gmem_try_write(dirfd(dir), path, "1");
-	}
-	closedir(dir);
-}
-
-/*
- * Free what is kept for vmalloc areas that are gone; with KASAN that is an
- * eighth of their size. Making memory read-only, like that of a socket filter,
- * has the side effect of purging them all.
- */
-static void gmem_purge_vmalloc(void)
-{
-	struct sock_filter filter = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog prog = { .len = 1, .filter = &filter };
-	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-
-	if (fd < 0)
-		return;
-	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
-	close(fd);
-}
-
-/* Free pages on the lists of the CPUs, in KiB. */
-static u64 gmem_pcp_kb(void)
-{
-	u64 pages, sum = 0;
-	char line[256];
-	FILE *f;
-
-	f = fopen("/proc/zoneinfo", "r");
-	TEST_ASSERT(f, "cannot open /proc/zoneinfo, errno %d", errno);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " count: %lu", &pages) == 1)
-			sum += pages;
-	fclose(f);
-	return sum * getpagesize() / 1024;
-}
-
-/*
- * MemFree leaves out the free pages on the lists of the CPUs, tens of
- * megabytes, which the kernel empties when it likes: read the lists before and
- * after, until nothing much moved between the two files.
- */
-u64 gmem_free_kb(void)
-{
-	u64 pcp_kb, free_kb, now_kb;
-	int tries = GMEM_FREE_TRIES;
-
-	gmem_try_write(AT_FDCWD, "/proc/sys/vm/drop_caches", "3");
-	gmem_shrink_slabs();
-	gmem_purge_vmalloc();
-	gmem_try_write(AT_FDCWD, "/proc/sys/vm/stat_refresh", "1");
-	now_kb = gmem_pcp_kb();
-	do {
-		pcp_kb = now_kb;
-		free_kb = gmem_meminfo_kb("MemFree");
-		now_kb = gmem_pcp_kb();
-	} while (labs((long)(now_kb - pcp_kb)) > GMEM_FREE_SLACK_KB && --tries);
-	return free_kb + now_kb;
-}
-
-void gmem_assert_mem_returned(u64 before_kb, u64 tolerance_kb)
-{
-	time_t end = time(NULL) + GMEM_FREE_TIMEOUT;
-	u64 now_kb;
-
-	for (;;) {
-		now_kb = gmem_free_kb();
-		if (now_kb + tolerance_kb >= before_kb)
-			return;
-		if (time(NULL) > end)
-			break;
-		usleep(100000);
-	}
-	TEST_FAIL("memory not returned: %lu kB free before, %lu kB now, tolerance %lu kB",
-		  before_kb, now_kb, tolerance_kb);
 }
 
 int __gmem_slot_bind(struct gmem_slot *s)

@@ -620,8 +620,8 @@ static void test_async_pf_is_in_private_memory(void)
 	void *hva = gmem_alloc_hva(OTHER_GPA, GMEM_PAGE_SIZE);
 	struct missing_page missing;
 	struct private_vm p;
+	u64 val, *token, until;
 	pthread_t vcpu;
-	u64 val;
 
 	private_vm_create(&p, 1);
 	virt_map(p.vm, OTHER_GPA, OTHER_GPA, 1);
@@ -636,7 +636,12 @@ static void test_async_pf_is_in_private_memory(void)
 	pthread_create(&vcpu, NULL, finish_thread, p.vcpu);
 	missing_page_wait(&missing);
 	/* Let the guest learn of it first. */
-	usleep(100000);
+	token = of_guest(&p, &guest_apf_token);
+	until = now_ms() + 100000;
+	while (!READ_ONCE(*token)) {
+		TEST_ASSERT(now_ms() < until, "the guest is not told");
+		usleep(1000);
+	}
 	missing_page_provide(&missing, 0x1234);
 	pthread_join(vcpu, NULL);
 	val = guest_cmd_of(p.vcpu)->value;
@@ -717,12 +722,7 @@ static const struct gmem_test tests[] = {
 
 int main(void)
 {
-	int ret;
-
 	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
 
-	emul_save();
-	ret = gmem_run_tests(tests, ARRAY_SIZE(tests));
-	emul_restore();
-	return ret;
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
 }

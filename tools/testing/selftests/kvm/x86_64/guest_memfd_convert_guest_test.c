@@ -13,6 +13,7 @@
 #include "guest_memfd_convert.h"
 #include "guest_memfd_guest.h"
 #include "guest_memfd_holder.h"
+#include "guest_memfd_task.h"
 #include "processor.h"
 
 #define P		GMEM_PAGE_SIZE
@@ -20,7 +21,7 @@
 #define SIZE		GMEM_PAGES(NR_PAGES)
 #define GPA(page)	(GMEM_DATA_GPA + GMEM_PAGES(page))
 #define LONG		(100000 * MS)
-#define AT_ONCE		(5000 * MS)
+#define AT_ONCE		(LONG / 2)
 
 /* Tags of patterns. */
 enum { FIRST = 1, SECOND, THIRD };
@@ -259,6 +260,7 @@ struct runner {
 	struct kvm_vcpu *vcpu;
 	int ret;
 	bool done;
+	pid_t tid;
 	pthread_t thread;
 };
 
@@ -271,6 +273,7 @@ static void *runner_thread(void *arg)
 {
 	struct runner *r = arg;
 
+	__atomic_store_n(&r->tid, gmem_gettid(), __ATOMIC_RELEASE);
 	r->ret = errno_of(__vcpu_run(r->vcpu));
 	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
 	return NULL;
@@ -284,11 +287,6 @@ static void runner_start(struct runner *r, struct kvm_vcpu *vcpu)
 	*r = (struct runner) { .vcpu = vcpu };
 	TEST_ASSERT(!pthread_create(&r->thread, NULL, runner_thread, r),
 		    "no thread");
-}
-
-static bool runner_is_done(struct runner *r)
-{
-	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
 }
 
 /* A vCPU that waits for a page, which waits for a pipe to be emptied. */
@@ -308,8 +306,7 @@ static void start_waiting(struct waiting *w)
 
 	guest_cmd_set(w->f.vcpu, GUEST_OP_CHECK, GPA(3), P, FIRST);
 	runner_start(&w->r, w->f.vcpu);
-	usleep(500000);
-	TEST_ASSERT(!runner_is_done(&w->r), "did not wait: %d", w->r.ret);
+	gmem_assert_blocks(&w->r.tid, SYS_ioctl, &w->r.done);
 }
 
 static void end_wait(struct waiting *w)

@@ -10,6 +10,7 @@
 
 #include "guest_memfd_huge.h"
 #include "guest_memfd_map.h"
+#include "guest_memfd_undo.h"
 #include "processor.h"
 #include "race.h"
 
@@ -245,22 +246,23 @@ static void test_full_group_gets_small_folios(void)
 static void fail_huge_allocations(bool on)
 {
 	static const struct {
-		const char *path, *on, *off;
+		const char *path, *value;
 	} settings[] = {
-		{ FAIL_PAGE_ALLOC "min-order", "9", "1" },
-		{ FAIL_PAGE_ALLOC "ignore-gfp-wait", "N", "Y" },
-		{ FAIL_PAGE_ALLOC "ignore-gfp-highmem", "N", "Y" },
-		{ FAIL_PAGE_ALLOC "task-filter", "Y", "N" },
-		{ FAIL_PAGE_ALLOC "verbose", "0", "2" },
-		{ FAIL_PAGE_ALLOC "times", "-1", "1" },
-		{ FAIL_PAGE_ALLOC "probability", "100", "0" },
-		{ "/proc/thread-self/make-it-fail", "1", "0" },
+		{ FAIL_PAGE_ALLOC "min-order", "9" },
+		{ FAIL_PAGE_ALLOC "ignore-gfp-wait", "N" },
+		{ FAIL_PAGE_ALLOC "ignore-gfp-highmem", "N" },
+		{ FAIL_PAGE_ALLOC "task-filter", "Y" },
+		{ FAIL_PAGE_ALLOC "verbose", "0" },
+		{ FAIL_PAGE_ALLOC "times", "-1" },
+		{ FAIL_PAGE_ALLOC "probability", "100" },
 	};
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		gmem_proc_write(settings[i].path,
-				on ? settings[i].on : settings[i].off);
+	for (i = 0; on && i < ARRAY_SIZE(settings); i++)
+		gmem_setting_write(settings[i].path, settings[i].value);
+	gmem_proc_write("/proc/thread-self/make-it-fail", on ? "1" : "0");
+	for (i = 0; !on && i < ARRAY_SIZE(settings); i++)
+		gmem_setting_restore(settings[i].path);
 }
 
 static void test_failed_allocation_gets_small_folios(void)

@@ -38,9 +38,6 @@ struct only {
 	u8 *data;
 };
 
-/* Put back by the main process. */
-static char saved_tdp_mmu[8];
-
 static void *file_map(int fd, void *where, u64 size)
 {
 	void *mem = mmap(where, size, PROT_READ | PROT_WRITE,
@@ -717,7 +714,7 @@ static void test_file_of_vm_with_private_memory_is_private(void)
 	struct kvm_vm *vm;
 	int fd;
 
-	kvm_param_write(TDP_MMU, saved_tdp_mmu);
+	/* Each test is a process that finds the setting as it was at first. */
 	if (!(kvm_check_cap(KVM_CAP_VM_TYPES) & BIT(KVM_X86_SW_PROTECTED_VM)))
 		gmem_skip("no VMs with private memory");
 
@@ -782,12 +779,5 @@ static const struct gmem_test tests[] = {
 
 int main(void)
 {
-	int ret;
-
-	kvm_param_read(TDP_MMU, saved_tdp_mmu, sizeof(saved_tdp_mmu));
-	emul_save();
-	ret = gmem_run_tests(tests, ARRAY_SIZE(tests));
-	kvm_param_write(TDP_MMU, saved_tdp_mmu);
-	emul_restore();
-	return ret;
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
 }

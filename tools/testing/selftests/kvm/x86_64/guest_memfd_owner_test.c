@@ -13,6 +13,7 @@
 
 #include "guest_memfd_guest.h"
 #include "guest_memfd_owner.h"
+#include "guest_memfd_undo.h"
 #include "processor.h"
 #include "race.h"
 
@@ -21,7 +22,7 @@
 #define TAG		7
 
 /* Ends of processes and files: what they free can be a moment late. */
-#define SETTLE_TRIES	100
+#define SETTLE_TRIES	6000	/* of 10 ms */
 
 static struct owner_counters base;
 
@@ -466,22 +467,25 @@ static void test_vcpus_make_private_once(void)
  * Failures
  */
 
+#define FAIL_MAKE_PRIVATE	OWNER_DIR "/fail_make_private/"
+
 static void fail_end(void)
 {
-	owner_write("fail_make_private/probability", 0);
+	gmem_setting_write(FAIL_MAKE_PRIVATE "probability", "0");
 }
 
 /* Every @interval-th attempt fails from now on. */
 static void fail_start(unsigned int interval)
 {
+	char text[16];
+
 	if (access(OWNER_DIR "/fail_make_private", X_OK))
 		gmem_skip("no fault injection in this kernel");
 
-	TEST_ASSERT(!owner_write("fail_make_private/interval", interval) &&
-		    !owner_write("fail_make_private/times", INT_MAX) &&
-		    !owner_write("fail_make_private/probability", 100),
-		    "cannot set fault injection up");
-	atexit(fail_end);
+	snprintf(text, sizeof(text), "%u", interval);
+	gmem_setting_write(FAIL_MAKE_PRIVATE "interval", text);
+	gmem_setting_write(FAIL_MAKE_PRIVATE "times", "-1");
+	gmem_setting_write(FAIL_MAKE_PRIVATE "probability", "100");
 }
 
 static u64 expect_failed(void)

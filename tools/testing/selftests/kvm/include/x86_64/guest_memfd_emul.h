@@ -32,12 +32,10 @@
 /* A prefix that has KVM emulate what follows; see emul_force(). */
 #define KVM_FEP		"ud2; .byte 'k', 'v', 'm';"
 
-/* Settings of KVM, below /sys/module/kvm/parameters. */
-void kvm_param_read(const char *name, char *val, size_t size);
+/* A setting below /sys/module/kvm/parameters, put back when the test ends. */
 void kvm_param_write(const char *name, const char *val);
 
-/* For as long as the test runs, and put back by who has called emul_save(). */
-void emul_save(void);
+/* Have KVM emulate what is behind KVM_FEP, and no more. */
 void emul_force(void);
 void emul_restore(void);
 

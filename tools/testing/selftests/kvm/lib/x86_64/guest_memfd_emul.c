@@ -11,45 +11,17 @@
 
 #include "apic.h"
 #include "guest_memfd_emul.h"
+#include "guest_memfd_undo.h"
 
 #define KVM_PARAMS	"/sys/module/kvm/parameters/"
 #define FORCED_EMULATION "force_emulation_prefix"
 
-static char saved_fep[8];
-
-static int param_open(const char *name, int flags)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), KVM_PARAMS "%s", name);
-	fd = open(path, flags);
-	TEST_ASSERT(fd >= 0, "open %s, errno %d", path, errno);
-	return fd;
-}
-
-void kvm_param_read(const char *name, char *val, size_t size)
-{
-	int fd = param_open(name, O_RDONLY);
-	ssize_t n = read(fd, val, size - 1);
-
-	TEST_ASSERT(n > 0, "read %s, errno %d", name, errno);
-	val[n] = '\0';
-	close(fd);
-}
-
 void kvm_param_write(const char *name, const char *val)
 {
-	int fd = param_open(name, O_WRONLY);
+	char path[128];
 
-	TEST_ASSERT(write(fd, val, strlen(val)) == (ssize_t)strlen(val),
-		    "write %s to %s, errno %d", val, name, errno);
-	close(fd);
-}
-
-void emul_save(void)
-{
-	kvm_param_read(FORCED_EMULATION, saved_fep, sizeof(saved_fep));
+	snprintf(path, sizeof(path), KVM_PARAMS "%s", name);
+	gmem_setting_write(path, val);
 }
 
 void emul_force(void)
@@ -59,7 +31,7 @@ void emul_force(void)
 
 void emul_restore(void)
 {
-	kvm_param_write(FORCED_EMULATION, saved_fep);
+	gmem_setting_restore(KVM_PARAMS FORCED_EMULATION);
 }
 
 void emul_map(struct kvm_vm *vm)

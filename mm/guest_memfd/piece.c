@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: work on a range, piece by piece.
+ *
+ * A piece is what is done under one hold of invalidate_lock: at most GMEM_PIECE
+ * page indices, and inside of one naturally aligned block of as many.  A large
+ * folio is never in two such blocks, and neither is a client's mapping of one.
+ */
+
+/**
+ * DOC: progress
+ *
+ * A range can be any size, and invalidate_lock keeps vCPUs, faults of the host,
+ * memory_failure() and changes of memory slots waiting.  So no operation holds
+ * it for longer than for one piece: 512 pages, or 2 MiB.  In between it drops
+ * the lock, which then goes to those who wait; they can be killed meanwhile.
+ * What is atomic is:
+ *
+ * =====================  ====================================================
+ * allocation             each folio
+ * hole                   each piece; large folios at its edges are split
+ *                        before, and if that fails nothing has changed
+ * conversion             the whole, unless the task is killed: then each
+ *                        piece; see DOC: conversion
+ * query                  the state, the whole; how much is resident, nothing
+ * release, and unbind    each piece; what is looked up fails from the start
+ * =====================  ====================================================
+ *
+ * Pieces are where folios are.  Pages that are mapped, by the host or by a
+ * client, are in the file: they are mapped when they have been looked up, and
+ * they leave the file after all have been told to drop their mappings.  So where
+ * there is no folio, nothing has to be unmapped, and a hole of 2^63 bytes costs
+ * as much as what is in it.  A change of state is different: clients are told of
+ * all of it, as it can contradict what they know; see gmem_state_piece_end().
+ */
+
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/xarray.h>
+#include <trace/events/guest_memfd.h>
+
+#include "internal.h"
+
+/*
+ * As much that is empty can go along with a piece.  It costs something where it
+ * is bound, since a client may keep page tables in which nothing is left.
+ */
+#define GMEM_PIECE_EMPTY	(GMEM_PIECE * 512UL)
+
+static pgoff_t gmem_block_end(pgoff_t index)
+{
+	return round_down(index, GMEM_PIECE) + GMEM_PIECE;
+}
+
+/**
+ * gmem_next_piece - find the first memory of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index; becomes that of a piece with memory in it.
+ * @end:	Page index after the last.
+ * @piece_end:	Becomes the page index after the last one of the piece.
+ *
+ * Context: Any.  Without invalidate_lock the answer can be old at once.
+ * Return: false if there is no memory in the range.
+ */
+bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
+		     pgoff_t *piece_end)
+{
+	unsigned long index = *start;
+
+	if (index >= end || !xa_find(&inode->i_mapping->i_pages, &index,
+				     end - 1, XA_PRESENT))
+		return false;
+
+	*start = max(*start, round_down(index, GMEM_PIECE));
+	*piece_end = min(end, gmem_block_end(index));
+	return true;
+}
+
+/**
+ * gmem_state_piece_end - how much of a range may change its state at a time
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * That is one piece with memory, and before it what is empty: all of it where
+ * there is no binding, and otherwise 1 GiB at most.
+ *
+ * Context: Any; invalidate_lock held.
+ * Return: The page index after the last of that part.
+ */
+pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	pgoff_t first = start, after = end;
+
+	gmem_assert_locked(inode);
+
+	if (!gmem_next_piece(inode, &first, end, &after))
+		after = end;
+	if (after - start > GMEM_PIECE_EMPTY && gmem_is_bound(inode, start, after))
+		after = round_down(start, GMEM_PIECE) + GMEM_PIECE_EMPTY;
+	return after;
+}
+
+/* Returns how many pages have left the file. */
+static unsigned long gmem_remove_piece(struct inode *inode, pgoff_t start,
+				       pgoff_t end)
+{
+	unsigned long nr_pages;
+
+	gmem_assert_locked_write(inode);
+
+	gmem_invalidate_start(inode, start, end);
+	gmem_unmap(inode, start, end);
+	nr_pages = inode->i_mapping->nrpages;
+	gmem_end_private_range(inode, start, end);
+	gmem_remove_folios(inode, start, end);
+	nr_pages -= inode->i_mapping->nrpages;
+	gmem_invalidate_end(inode, start, end);
+	return nr_pages;
+}
+
+static int gmem_punch_piece(struct inode *inode, pgoff_t start, pgoff_t end,
+			    unsigned long *nr_pages)
+{
+	int ret;
+
+	do {
+		ret = gmem_lock_killable(inode);
+		if (ret)
+			return ret;
+		ret = gmem_split_range(inode, start, end);
+		if (!ret)
+			*nr_pages += gmem_remove_piece(inode, start, end);
+		filemap_invalidate_unlock(inode->i_mapping);
+		/* Wait for references without the lock, and look again. */
+		if (ret == -EAGAIN || ret == -EBUSY)
+			ret = gmem_split_piece(inode, start, end) ?: -EAGAIN;
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* What can fail comes before anything is removed. */
+static int gmem_prepare_hole(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	pgoff_t after;
+	int ret;
+
+	/* A single piece fails as a whole anyway. */
+	if (end <= gmem_block_end(start))
+		return 0;
+
+	ret = gmem_split_piece(inode, start, gmem_block_end(start));
+	if (!ret)
+		ret = gmem_split_piece(inode, round_down(end - 1, GMEM_PIECE),
+				       end);
+	if (!READ_ONCE(GMEM_I(inode)->has_poison))
+		return ret;
+
+	while (!ret && gmem_next_piece(inode, &start, end, &after)) {
+		ret = gmem_split_piece(inode, start, after);
+		start = after;
+		cond_resched();
+	}
+	return ret;
+}
+
+/**
+ * gmem_punch_hole - give the memory of a range back
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last; not beyond the file.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write, for each
+ *	    piece.
+ * Return: 0; -EBUSY if a folio at an edge cannot be split, -ENOMEM, and nothing
+ *	   has changed; -EINTR if the task is being killed: some pieces are gone.
+ *	   The former can also happen later, if a large folio has been allocated
+ *	   across an edge after the beginning.
+ */
+int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	pgoff_t next = start, after;
+	unsigned long nr_pages = 0;
+	int ret;
+
+	ret = gmem_prepare_hole(inode, start, end);
+	while (!ret && gmem_next_piece(inode, &next, end, &after)) {
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else
+			ret = gmem_punch_piece(inode, next, after, &nr_pages);
+		next = after;
+		cond_resched();
+	}
+	if (!ret || nr_pages)
+		trace_guest_memfd_punch_hole(inode, start, end, nr_pages);
+	return ret;
+}
+
+/**
+ * gmem_remove_all - free the memory of a file that has been released
+ * @inode:	Inode of the file, which can stay long after: for a descriptor
+ *		with O_PATH, or for inotify.
+ *
+ * Neither binding nor mapping is left, and nothing is allocated any more.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write, for each
+ *	    piece.
+ */
+void gmem_remove_all(struct inode *inode)
+{
+	pgoff_t start = 0, end;
+
+	gmem_split_poisoned(inode);
+	while (gmem_next_piece(inode, &start, ULONG_MAX, &end)) {
+		filemap_invalidate_lock(inode->i_mapping);
+		gmem_remove_folios(inode, start, end);
+		filemap_invalidate_unlock(inode->i_mapping);
+		start = end;
+		cond_resched();
+	}
+}

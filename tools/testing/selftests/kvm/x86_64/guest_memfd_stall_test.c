@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An operation on much memory of a file does not make others stand still that
+ * touch other memory of it: a vCPU, a thread that uses a mapping, a change of a
+ * memory slot.  And both can be killed.
+ *
+ * How long they stand still is measured in CPU time of the operation's thread:
+ * what it gets done while the other one does not make one step.  On a busy
+ * machine the other one may wait for a CPU, so the best of some tries counts,
+ * and the limit is wide.
+ */
+#define _GNU_SOURCE /* for fallocate(2) */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "guest_memfd_convert.h"
+#include "guest_memfd_guest.h"
+#include "guest_memfd_holder.h"
+
+#define P		GMEM_PAGE_SIZE
+#define TAIL		(32UL << 20)
+#define OTHER_SLOT	20
+#define OTHER_GPA	BIT_ULL(36)
+#define STEP_SLOT	21
+#define STEP_GPA	BIT_ULL(37)
+
+#define TRIES		5
+/*
+ * Of the operation, in percent, that nothing else may happen.  It is nearly all
+ * of it if the others wait for the operation, and about 1 if they do not, and no
+ * other machine wants the CPUs.
+ */
+#define LIMIT		40
+/* How much longer, in ns, the end of a process takes for what it was doing. */
+#define KILL_LIMIT	(100 * MS)
+
+/* The operation works on [0, big), the others on the rest. */
+static u64 big;
+
+struct stall {
+	struct gmem_conv_guest g;
+	int other_fd;
+	clockid_t clock;
+	void (*step)(struct stall *s);
+	u64 at;
+	u64 gap;
+	u64 steps;
+	bool started;
+	bool done;
+};
+
+/*
+ * Those who must not wait
+ */
+
+static void step_vcpu(struct stall *s)
+{
+	guest_write(s->g.vcpu, GMEM_DATA_GPA + big + s->at, 1);
+	s->at += P;
+	if (s->at == TAIL) {
+		/* So that it always faults. */
+		gmem_punch_hole(s->g.fd, big, TAIL);
+		s->at = 0;
+	}
+}
+
+static void step_host(struct stall *s)
+{
+	WRITE_ONCE(s->g.mem[big + TAIL + s->at], 1);
+	s->at += P;
+	if (s->at == TAIL) {
+		TEST_ASSERT(!madvise(s->g.mem + big + TAIL, TAIL,
+				     MADV_DONTNEED), "madvise");
+		s->at = 0;
+	}
+}
+
+static void step_slot(struct stall *s)
+{
+	u64 offset = big + 2 * TAIL;
+	u64 size = s->at ? 0 : P;
+
+	vm_set_user_memory_region2(s->g.vm, STEP_SLOT,
+				   size ? KVM_MEM_GUEST_MEMFD : 0, STEP_GPA,
+				   size, NULL, size ? s->g.fd : -1,
+				   size ? offset : 0);
+	s->at = size;
+}
+
+static u64 clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	TEST_ASSERT(!clock_gettime(clock, &t), "clock_gettime");
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+static void *run_steps(void *arg)
+{
+	struct stall *s = arg;
+	u64 last, now;
+
+	s->step(s);
+	WRITE_ONCE(s->started, true);
+	last = clock_ns(s->clock);
+	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
+		s->step(s);
+		now = clock_ns(s->clock);
+		if (now - last > s->gap)
+			s->gap = now - last;
+		last = now;
+		s->steps++;
+	}
+	/* The slot goes, if it is there. */
+	if (s->step == step_slot && s->at)
+		s->step(s);
+	return NULL;
+}
+
+/*
+ * What they must not wait for
+ */
+
+static void prepare_nothing(struct stall *s)
+{
+}
+
+static void prepare_private(struct stall *s)
+{
+	gmem_allocate(s->g.fd, 0, big);
+}
+
+static void prepare_shared(struct stall *s)
+{
+	gmem_allocate(s->g.fd, 0, big);
+	gmem_to_shared(s->g.fd, 0, big);
+}
+
+/* Leave the last page of the file to step_slot(). */
+static void spare_a_page(struct stall *s)
+{
+	vm_set_user_memory_region2(s->g.vm, GMEM_DATA_SLOT, 0, GMEM_DATA_GPA, 0,
+				   NULL, -1, 0);
+	vm_set_user_memory_region2(s->g.vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, big + 2 * TAIL, NULL, s->g.fd,
+				   0);
+}
+
+static void prepare_hole(struct stall *s)
+{
+	spare_a_page(s);
+	gmem_allocate(s->g.fd, 0, big);
+}
+
+static void prepare_other(struct stall *s)
+{
+	spare_a_page(s);
+	s->other_fd = vm_create_guest_memfd(s->g.vm, big, 0);
+	gmem_allocate(s->other_fd, 0, big);
+	vm_set_user_memory_region2(s->g.vm, OTHER_SLOT, KVM_MEM_GUEST_MEMFD,
+				   OTHER_GPA, big, gmem_alloc_hva(OTHER_GPA, big),
+				   s->other_fd, 0);
+	vm_mem_set_private(s->g.vm, OTHER_GPA, big);
+	vcpu_pre_fault(s->g.vcpu, OTHER_GPA, big);
+}
+
+static void op_allocate(struct stall *s)
+{
+	gmem_allocate(s->g.fd, 0, big);
+}
+
+static void op_punch(struct stall *s)
+{
+	gmem_punch_hole(s->g.fd, 0, big);
+}
+
+static void op_to_shared(struct stall *s)
+{
+	gmem_to_shared(s->g.fd, 0, big);
+}
+
+static void op_to_private(struct stall *s)
+{
+	gmem_to_private(s->g.fd, 0, big);
+}
+
+static void op_query(struct stall *s)
+{
+	u64 size, attributes, resident;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		size = big;
+		ASSERT_EQ(__gmem_get(s->g.fd, 0, &size, &attributes, &resident),
+			  0);
+		ASSERT_EQ(resident, big);
+	}
+}
+
+static void op_close(struct stall *s)
+{
+	close(s->other_fd);
+	s->other_fd = -1;
+}
+
+/* Returns how much of the operation, in percent, the longest stall was. */
+static u64 measure(struct stall *s, const char *what,
+		   void (*op)(struct stall *s))
+{
+	pthread_t thread;
+	u64 start, ns;
+
+	s->at = s->gap = s->steps = 0;
+	s->started = s->done = false;
+	TEST_ASSERT(!pthread_getcpuclockid(pthread_self(), &s->clock),
+		    "pthread_getcpuclockid");
+	TEST_ASSERT(!pthread_create(&thread, NULL, run_steps, s), "no thread");
+	while (!READ_ONCE(s->started))
+		usleep(100);
+
+	start = clock_ns(s->clock);
+	op(s);
+	ns = clock_ns(s->clock) - start;
+	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+
+	printf("# %s: %lu us, longest stall %lu us, %lu steps\n", what,
+	       ns / 1000, s->gap / 1000, s->steps);
+	return s->gap * 100 / ns;
+}
+
+static void check_stall(const char *what, void (*step)(struct stall *s),
+			void (*prepare)(struct stall *s),
+			void (*op)(struct stall *s))
+{
+	u64 percent, best = 100;
+	struct stall s = {};
+	int i;
+
+	for (i = 0; i < TRIES && best > LIMIT; i++) {
+		s.step = step;
+		gmem_conv_guest_start(&s.g, big + 2 * TAIL + P,
+				      GUEST_MEMFD_FLAG_MMAP);
+		gmem_to_shared(s.g.fd, big, 2 * TAIL);
+		prepare(&s);
+		percent = measure(&s, what, op);
+		best = min(best, percent);
+		gmem_conv_guest_end(&s.g);
+	}
+	TEST_ASSERT(best <= LIMIT,
+		    "%s: stood still for %lu %% of the operation", what, best);
+}
+
+static void op_nothing(struct stall *s)
+{
+	pause();
+}
+
+struct op {
+	const char *name;
+	void (*prepare)(struct stall *s);
+	void (*op)(struct stall *s);
+};
+
+/* What a kill costs anyway. */
+static const struct op idle = { "nothing", prepare_private, op_nothing };
+
+static const struct op ops[] = {
+	{ "allocate", prepare_nothing, op_allocate },
+	{ "punch", prepare_private, op_punch },
+	{ "to shared", prepare_private, op_to_shared },
+	{ "to private", prepare_shared, op_to_private },
+	{ "query", prepare_private, op_query },
+};
+
+static void check_stalls(const char *who, void (*step)(struct stall *s))
+{
+	char what[64];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		snprintf(what, sizeof(what), "%s, %s", who, ops[i].name);
+		check_stall(what, step, ops[i].prepare, ops[i].op);
+	}
+}
+
+static void test_a_vcpu_does_not_stand_still(void)
+{
+	check_stalls("vCPU", step_vcpu);
+}
+
+static void test_the_host_does_not_stand_still(void)
+{
+	check_stalls("host", step_host);
+}
+
+static void test_a_slot_can_change_beside_a_hole(void)
+{
+	check_stall("slot, punch", step_slot, prepare_hole, op_punch);
+}
+
+static void test_a_slot_can_change_beside_a_close(void)
+{
+	check_stall("slot, close", step_slot, prepare_other, op_close);
+}
+
+/*
+ * All or nothing
+ */
+
+static void test_one_user_in_the_last_piece_keeps_all_shared(void)
+{
+	struct gmem_holder *holder;
+	struct gmem_conv conv;
+	struct gmem_map m;
+
+	gmem_conv_setup(&m, big);
+	gmem_allocate(m.fd, 0, big);
+	holder = gmem_hold(GMEM_HOLD_PIPE, m.mem + big - P, P);
+	ASSERT_EQ(__gmem_convert(m.fd, 0, big, GMEM_PRIVATE, 0, 0, &conv),
+		  -EAGAIN);
+	ASSERT_EQ(conv.error_offset, big - P);
+	gmem_assert_is(m.fd, 0, big, GMEM_SHARED);
+	WRITE_ONCE(m.mem[0], 1);
+	ASSERT_EQ(gmem_release(holder), P);
+	gmem_to_private(m.fd, 0, big);
+	gmem_assert_is(m.fd, 0, big, GMEM_PRIVATE);
+	gmem_map_teardown(&m);
+}
+
+/*
+ * Being killed
+ */
+
+
+static void *kill_vcpu(void *arg)
+{
+	struct stall *s = arg;
+
+	for (;;)
+		step_vcpu(s);
+	return NULL;
+}
+
+/* The file must not go with the process that is killed. */
+static void killed_child(const struct op *op, int fd)
+{
+	struct stall s = { .other_fd = -1 };
+	pthread_t thread;
+	pid_t keeper;
+
+	gmem_conv_guest_start(&s.g, big + 2 * TAIL + P, GUEST_MEMFD_FLAG_MMAP);
+	gmem_to_shared(s.g.fd, big, 2 * TAIL);
+	op->prepare(&s);
+	keeper = fork();
+	if (!keeper) {
+		pause();
+		_exit(0);
+	}
+	step_vcpu(&s);
+	TEST_ASSERT(!pthread_create(&thread, NULL, kill_vcpu, &s), "no thread");
+	TEST_ASSERT(write(fd, &keeper, sizeof(keeper)) == sizeof(keeper),
+		    "write");
+	op->op(&s);
+	pause();
+}
+
+static u64 kill_during(const struct op *op)
+{
+	pid_t pid, keeper;
+	int fds[2];
+	u64 start;
+
+	TEST_ASSERT(!pipe(fds), "pipe");
+	pid = fork();
+	if (!pid)
+		killed_child(op, fds[1]);
+	TEST_ASSERT(read(fds[0], &keeper, sizeof(keeper)) == sizeof(keeper),
+		    "read");
+	usleep(20000);
+	start = gmem_now();
+	kill(pid, SIGKILL);
+	TEST_ASSERT(waitpid(pid, NULL, 0) == pid, "waitpid");
+	start = gmem_now() - start;
+	kill(keeper, SIGKILL);
+	close(fds[0]);
+	close(fds[1]);
+	printf("# %s: killed in %lu us\n", op->name, start / 1000);
+	return start;
+}
+
+static void test_a_kill_ends_everything(void)
+{
+	u64 best, limit = 0;
+	int i, try;
+
+	/* The machine is as fast as that, and busy now and then. */
+	for (try = 0; try < TRIES; try++)
+		limit = max(limit, kill_during(&idle));
+	limit += KILL_LIMIT;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		best = ~0ULL;
+		for (try = 0; try < TRIES && best > limit; try++)
+			best = min(best, kill_during(&ops[i]));
+		TEST_ASSERT(best <= limit, "%s: killed in %lu ms, limit %lu ms",
+			    ops[i].name, best / MS, limit / MS);
+	}
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_a_vcpu_does_not_stand_still),
+	GMEM_TEST(test_the_host_does_not_stand_still),
+	GMEM_TEST(test_a_slot_can_change_beside_a_hole),
+	GMEM_TEST(test_a_slot_can_change_beside_a_close),
+	GMEM_TEST(test_one_user_in_the_last_piece_keeps_all_shared),
+	GMEM_TEST(test_a_kill_ends_everything),
+};
+
+/* The argument, if there is one: how much memory to work on, in MiB. */
+int main(int argc, char *argv[])
+{
+	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
+	/* As much as there is room for. */
+	big = gmem_meminfo_kb("MemAvailable") > (2UL << 20) ? 1UL << 30 :
+							      1UL << 28;
+	if (argc > 1)
+		big = strtoul(argv[1], NULL, 0) << 20;
+
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
+}
