@@ -16,6 +16,7 @@
 #include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/rcupdate.h>
+#include <trace/events/guest_memfd.h>
 
 #include "internal.h"
 
@@ -31,7 +32,11 @@ static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
 		return gmem_get_folio_for(binding, inode, index, range);
 
 	folio = gmem_find_folio(inode, index);
-	return folio ?: ERR_PTR(-ENOENT);
+	if (!folio)
+		return ERR_PTR(-ENOENT);
+	if (!IS_ERR(folio))
+		trace_guest_memfd_get_folio(inode, index, folio, false);
+	return folio;
 }
 
 static int gmem_map_page_locked(struct guest_memfd_binding *binding,
@@ -125,8 +130,8 @@ void guest_memfd_unmap_page(struct guest_memfd_map *map)
 EXPORT_SYMBOL_GPL(guest_memfd_unmap_page);
 
 /*
- * One look, not a loop as in filemap_get_folio(): whoever has frozen the
- * reference count may be waiting for a lock that the caller holds.
+ * One look, not a loop as in filemap_get_folio(): the task that has
+ * frozen the reference count may be waiting for a lock that the caller holds.
  */
 static struct folio *gmem_try_get_folio(struct inode *inode, pgoff_t index)
 {

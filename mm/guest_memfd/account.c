@@ -4,7 +4,7 @@
  *
  * What a file has is mapping->nrpages, which the page cache keeps; of that,
  * only the part that is in huge folios needs a counter here.  Totals are summed
- * up over all files when somebody asks, so that allocating a page costs nothing
+ * up over all files when a reader asks, so that allocating a page costs nothing
  * and a total cannot drift from what it is the sum of.
  *
  * The list of files is read under RCU.  An inode leaves it after its memory is

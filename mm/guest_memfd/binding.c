@@ -35,11 +35,15 @@ gmem_next_binding(struct guest_memfd_binding *binding, pgoff_t start,
 		      NULL;
 }
 
-/* Whether a client has a claim on a part of [start, end). */
-bool gmem_is_bound(struct inode *inode, pgoff_t start, pgoff_t end)
+/* The first page of [start, end) on which a client has a claim, or @end. */
+pgoff_t gmem_first_bound(struct inode *inode, pgoff_t start, pgoff_t end)
 {
+	struct guest_memfd_binding *b;
+
 	gmem_assert_locked(inode);
-	return gmem_first_binding(inode, start, end - 1);
+
+	b = gmem_first_binding(inode, start, end - 1);
+	return b ? max(start, b->node.start) : end;
 }
 
 /**
@@ -306,7 +310,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
-	if (gmem_has_poison(folio, index, index + 1)) {
+	if (gmem_is_bad(folio_file_page(folio, index))) {
 		folio_put(folio);
 		return -EHWPOISON;
 	}

@@ -11,17 +11,17 @@
  * other, and the memory stays where it is.
  *
  * To shared is simple: large folios are split (see DOC: splitting), clients drop
- * their mappings, the state changes, and what was in the pages is gone before
- * anybody looks: a folio that is not up to date is zeroed when it is looked up
+ * their mappings, the state changes, and what was in the pages is gone before it
+ * can be seen: a folio that is not up to date is zeroed when it is looked up
  * next.  Only the split can fail, so of a large range everything is split first.
  *
- * To private, nobody in the host may be left who uses a page.  Users are page
- * tables, which can be told to let go, and holders of references, who cannot:
+ * To private, no user of a page may be left in the host.  Users are page
+ * tables, which can be told to let go, and holders of references, which cannot:
  * get_user_pages() for a read with O_DIRECT, a pipe that has been fed by
  * vmsplice(), a long-term pin (which is therefore refused).  What is left to do
  * is to wait for them, or to give up with -EAGAIN.  Either all of the range is
  * converted or nothing is, unless the task is killed in the middle: then the
- * first part is, up to the end of a piece (see DOC: progress).
+ * first part is (see DOC: progress).
  *
  * A piece, without waiting, is converted under invalidate_lock held for write.
  * No page fault can begin; one that has passed its check maps its page under the
@@ -109,7 +109,7 @@
  *						free: convert
  *
  * Clients may use pending pages until the conversion is complete: their mappings
- * go in the end.  They are better off to wait, too, as anybody who shares memory
+ * go in the end.  They are better off to wait, too, as a VMM that shares memory
  * with a guest knows when it is not to be touched.
  *
  * Another conversion of a part of the range waits for the first one, and can be
@@ -236,8 +236,8 @@ int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff)
  *	   has been changed.
  */
 int gmem_commit_pieces(struct gmem_convert *c,
-			      void (*commit)(struct gmem_convert *c,
-					     pgoff_t start, pgoff_t end))
+		       void (*commit)(struct gmem_convert *c, pgoff_t start,
+				      pgoff_t end))
 {
 	pgoff_t start, end;
 
@@ -270,7 +270,7 @@ static void gmem_commit_private(struct gmem_convert *c, pgoff_t start,
 	gmem_invalidate_end(c->inode, start, end);
 }
 
-/* The same, and let go those who wait for these pages. */
+/* The same, and let go the faults that wait for these pages. */
 static void gmem_commit_pending(struct gmem_convert *c, pgoff_t start,
 				pgoff_t end)
 {
@@ -292,7 +292,7 @@ static int gmem_verify(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 }
 
 /*
- * The range is pending, no lock is held.  6.1 tells nobody when a reference is
+ * The range is pending, no lock is held.  6.1 does not tell when a reference is
  * put, so look again and again, from the page on that was in use: those before
  * have no user and get none.
  */

@@ -33,7 +33,7 @@
  *
  * Memory is allocated when a client asks for a page that is not there, when
  * host userspace touches it in a mapping, or by fallocate(); it is zeroed once,
- * before anybody can see it, and it goes back to the page allocator when a hole
+ * before it can be seen, and it goes back to the page allocator when a hole
  * is punched or the last reference to the file, descriptor or mapping, is
  * dropped.  The inode, without any memory, can stay longer.
  *
@@ -57,7 +57,7 @@
  * It nests outside the folio lock and outside the locks that a client takes in
  * its callbacks (for KVM, mmu_lock), and inside mmap_lock and the lock under
  * which a client binds (for KVM, slots_lock).  With it held, user memory is not
- * touched, and nobody waits for readers that may be about to take it (for KVM,
+ * touched, and no task waits for readers that may be about to take it (for KVM,
  * srcu).
  *
  * A binding's memory belongs to the client, which unbinds before it frees it.
@@ -151,7 +151,7 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
 
-		poisoned = gmem_has_poison(folio, index, end);
+		poisoned = gmem_has_lost_in(folio, index, end);
 		index = folio_next_index(folio);
 		folio_put(folio);
 		if (poisoned)
@@ -204,7 +204,7 @@ static int gmem_release(struct inode *inode, struct file *file)
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
 	ops->release(file, file->private_data);
 
-	/* The inode can stay, but from here on it is of no use to anybody. */
+	/* The inode can stay, but from here on it is of no use. */
 	gmem_remove_all(inode);
 	GMEM_I(inode)->ops = NULL;
 	module_put(ops->owner);
@@ -267,7 +267,7 @@ static void gmem_evict_inode(struct inode *inode)
 
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&gi->bindings.rb_root));
 	trace_guest_memfd_evict(inode, inode->i_mapping->nrpages);
-	/* Empty, unless there has never been a file. */
+	/* Empty: release has removed all, or there has never been a file. */
 	truncate_inode_pages_final(inode->i_mapping);
 	gmem_unaccount_file(inode);
 	gmem_destroy_private(inode);
@@ -314,7 +314,7 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
 	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER | __GFP_NORETRY);
 	mapping_set_unevictable(inode->i_mapping);
 	mapping_set_large_folios(inode->i_mapping);
-	/* Nobody takes a folio out without asking ->release_folio(). */
+	/* mm takes no folio out without asking ->release_folio(). */
 	mapping_set_release_always(inode->i_mapping);
 	return inode;
 }

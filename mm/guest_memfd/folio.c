@@ -9,7 +9,7 @@
  * all this holds for each of its pages; see split.c.
  *
  * Only this file takes a folio out of the mapping.  Against the rest of mm,
- * which would gladly drop a clean page cache folio that nobody maps, stand
+ * which would gladly drop a clean page cache folio that is not mapped, stand
  * three things: the folio is always dirty (and never written back), it carries
  * that extra reference, and ->release_folio() says no to everybody but us.
  */
@@ -39,10 +39,14 @@ static bool gmem_clear_folio(struct folio *folio, bool cleared)
 	long nr = folio_nr_pages(folio);
 	long i;
 
+	/* One that becomes lost from here on has its flag before. */
+	if (unlikely(gmem_has_lost(folio)))
+		return false;
+
 	for (i = 0; i < nr; i++) {
 		struct page *page = folio_page(folio, i);
 
-		if (unlikely(gmem_is_bad(page)))
+		if (unlikely(PageHWPoison(page)))
 			return false;
 		if (!cleared)
 			clear_highpage(page);

@@ -12,10 +12,10 @@
  *
  * "defrag" there says how hard to try; GUEST_MEMFD_HUGEPAGE counts as
  * madvise().  If there is no large folio, or the memory controller has no room
- * for one, single pages it is, and nobody is told but the counters in
+ * for one, single pages it is, and that shows only in the counters in
  * /proc/vmstat.
  *
- * There is one large order for now.  Nobody but this file knows.
+ * There is one large order for now.  Only this file knows.
  */
 
 #include <linux/gfp.h>
@@ -63,7 +63,7 @@ static bool gmem_state_permits(struct inode *inode, pgoff_t start, pgoff_t end)
  * @start:	First page index of what may be allocated.
  * @end:	Page index after the last; not beyond the file.
  *
- * The answer can be old when it arrives: somebody else may have allocated a
+ * The answer can be old when it arrives: another task may have allocated a
  * part.  The page cache then refuses the folio with -EEXIST.
  *
  * Context: Process context, may sleep; invalidate_lock held.
@@ -95,8 +95,8 @@ unsigned int gmem_new_order(struct inode *inode, pgoff_t index, pgoff_t start,
  * gmem_huge_gfp - how to allocate a large folio
  * @inode:	Inode of the file.
  *
- * Neither movable, as GFP_TRANSHUGE is, nor at the cost of anybody's memory or
- * life.
+ * Neither movable, as GFP_TRANSHUGE is, nor at the cost of the memory or life of
+ * other tasks.
  *
  * Context: Any.
  * Return: GFP flags.

@@ -21,8 +21,9 @@
  *   convert.c	changing that
  *   open.c	to shared
  *   marks.c	where that is under way
- *   users.c	who uses pages that shall become private
+ *   users.c	the users of pages that shall become private
  *   query.c	what clients ask of the state
+ *   trace.c	the tracepoints
  *
  * "start" and "last" are inclusive, "end" is exclusive; all three are page
  * indices.  "offset" and "size" are in bytes.
@@ -125,7 +126,7 @@ static inline bool gmem_is_convertible(struct inode *inode)
 	return GMEM_I(inode)->flags & GUEST_MEMFD_CONVERTIBLE;
 }
 
-/* References to a folio in a file that nobody else uses. */
+/* References to a folio in a file that has no other user. */
 static inline int gmem_folio_refs(struct folio *folio)
 {
 	/* The page cache's, and the one that pins it. */
@@ -203,7 +204,7 @@ bool gmem_queue_split(struct inode *inode);
 void gmem_init_split(struct inode *inode);
 
 /* binding.c */
-bool gmem_is_bound(struct inode *inode, pgoff_t start, pgoff_t end);
+pgoff_t gmem_first_bound(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_check_bound(const struct guest_memfd_binding *binding,
 		     struct inode *inode, pgoff_t index);
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -211,7 +212,7 @@ void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end);
 
 /* poison.c */
-bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end);
+bool gmem_has_lost_in(struct folio *folio, pgoff_t start, pgoff_t end);
 unsigned int gmem_max_order(struct folio *folio);
 bool gmem_owns_folio(struct folio *folio);
 bool gmem_has_lost(struct folio *folio);

@@ -6,7 +6,7 @@
  * the middle.  Its mark keeps other conversions out of the range meanwhile, and
  * those that find it do one of two things.  They wait for its end, if that
  * depends on nothing but the conversion itself.  They give up if it waits for
- * users of the pages: that can take any time, and the user may be the one who
+ * users of the pages: that can take any time, and the user may be the task that
  * asks for another conversion.
  *
  * A mark says also whether the range is "opening", that is, becomes shared: no
@@ -93,7 +93,7 @@ enum gmem_marked gmem_find_mark(struct inode *inode, pgoff_t *start, pgoff_t end
 	enum gmem_marked ret = GMEM_NOT_MARKED;
 	struct interval_tree_node *node;
 
-	/* Pairs with nothing: who must know holds invalidate_lock. */
+	/* Pairs with nothing: a caller that must know holds invalidate_lock. */
 	if (RB_EMPTY_ROOT(&marks->tree.rb_root))
 		return ret;
 

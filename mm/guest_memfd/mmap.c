@@ -176,7 +176,10 @@ bool vma_is_guest_memfd(struct vm_area_struct *vma)
 void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked_write(inode);
-	unmap_mapping_pages(inode->i_mapping, start, end - start, false);
+	/* In a mapping that comes meanwhile, nothing can be mapped. */
+	if (mapping_mapped(inode->i_mapping))
+		unmap_mapping_pages(inode->i_mapping, start, end - start,
+				    false);
 }
 
 /**

@@ -2,7 +2,7 @@
 /*
  * guest_memfd: conversion to shared.
  *
- * What can fail is that a large folio has to be split, of which somebody has a
+ * What can fail is that a large folio has to be split, of which some task has a
  * reference.  So of more than a piece, all folios are split first, one piece
  * at a time, and the range is marked as opening meanwhile, which keeps others
  * from allocating large ones again.  Then it is converted, piece by piece.
@@ -37,7 +37,7 @@ static pgoff_t gmem_first_large(struct inode *inode, pgoff_t start, pgoff_t end)
 
 /*
  * What is shared is mapped and converted page by page, so have only folios of
- * one page.  Private ones have no users, but anybody who has found them by their
+ * one page.  Private ones have no users, but a task that has found them by their
  * frame number can have a reference for a moment.
  */
 static int gmem_split_for_shared(struct gmem_convert *c, pgoff_t start,

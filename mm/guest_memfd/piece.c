@@ -40,6 +40,7 @@
 #include <trace/events/guest_memfd.h>
 
 #include "internal.h"
+#include "state.h"
 
 /*
  * As much that is empty can go along with a piece.  It costs something where it
@@ -82,23 +83,29 @@ bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
  * @start:	First page index.
  * @end:	Page index after the last.
  *
- * That is one piece with memory, and before it what is empty: all of it where
- * there is no binding, and otherwise 1 GiB at most.
+ * That is one piece with memory, and before it what is empty: all of it up to
+ * the first binding, and 1 GiB at most of what is bound.  So the number of parts
+ * follows what there is of memory and of bindings, not the size of the file.  In
+ * one part the state changes no more often than it can within a piece.
  *
  * Context: Any; invalidate_lock held.
  * Return: The page index after the last of that part.
  */
 pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end)
 {
-	pgoff_t first = start, after = end;
+	pgoff_t first = start, after = end, most;
 
 	gmem_assert_locked(inode);
 
 	if (!gmem_next_piece(inode, &first, end, &after))
 		after = end;
-	if (after - start > GMEM_PIECE_EMPTY && gmem_is_bound(inode, start, after))
-		after = round_down(start, GMEM_PIECE) + GMEM_PIECE_EMPTY;
-	return after;
+	if (after - start > GMEM_PIECE)
+		after = gmem_end_of_runs(inode, start, after, GMEM_PIECE);
+	if (after - start <= GMEM_PIECE_EMPTY)
+		return after;
+
+	most = round_down(start, GMEM_PIECE) + GMEM_PIECE_EMPTY;
+	return min(after, max(most, gmem_first_bound(inode, start, after)));
 }
 
 /* Returns how many pages have left the file. */
@@ -157,7 +164,8 @@ static int gmem_prepare_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 		return ret;
 
 	while (!ret && gmem_next_piece(inode, &start, end, &after)) {
-		ret = gmem_split_piece(inode, start, after);
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      gmem_split_piece(inode, start, after);
 		start = after;
 		cond_resched();
 	}

@@ -2,7 +2,7 @@
 /*
  * guest_memfd: pages that the hardware has lost.
  *
- * A poisoned page stays where it is in the file, so that whoever wants it is
+ * A poisoned page stays where it is in the file, so that a task that wants it is
  * told, and does not find zeros where data has been.  Of a large folio, only
  * the poisoned pages are lost.  See DOC: memory failure.
  */
@@ -17,10 +17,10 @@
  * - the page has PG_hwpoison, is mapped in no user page table and by no client,
  *   and will not be mapped again;
  * - those who had it mapped have been sent the signal that their policy says
- *   (prctl(PR_MCE_KILL)); nobody has been for memory that nobody can map;
+ *   (prctl(PR_MCE_KILL)); none has been for memory that cannot be mapped;
  * - it is recorded as lost, see below;
  * - one reference to the folio is kept for good: once the page has left the
- *   file and nobody else holds it any more, that is the only one, which is what
+ *   file and no other task holds it any more, that is the only one, which is what
  *   unpoison_memory() expects and otherwise keeps the page from the page
  *   allocator for ever;
  * - if the folio is large, it is going to be split by a work item, and until
@@ -88,7 +88,8 @@
  * the client's lock, for which invalidate_start() waits.
  *
  * A page that leaves the file meanwhile had its mappings dropped for that
- * reason, and there is nothing to record.  What remains to be done is to keep the reference::
+ * reason, and there is nothing to record.  What remains to be done is to keep
+ * the reference::
  *
  *	CPU 0: memory_failure()			CPU 1: punch a hole
  *
@@ -98,13 +99,13 @@
  *	mapping is gone: unlock			invalidate_end()
  *						unlock
  *
- * And when the inode is being evicted, it has no bindings and no mappings any
- * more, and there is no client to be told; the record is for the eviction.
- *
- * The folio is locked first, to find the inode and get a reference to that.  It
- * is unlocked before invalidate_lock is taken: the order of these two is the
- * other one.  So the page can leave the file in between, too, and the range be
- * filled again; a mapping is then dropped that could have stayed.
+ * The folio is locked first, to find the inode and get a reference to that: as
+ * long as a folio is in a file, so long has its inode one, since release removes
+ * all folios, with each one's lock, before it drops the file's.  It is unlocked
+ * before invalidate_lock is taken: the order of these two is the other one.  So
+ * the page can leave the file in between, too, and the range be filled again; a
+ * mapping is then dropped that could have stayed.  And the file can be released:
+ * then the reference is the last one, and there is no client to be told.
  */
 
 #include <linux/memcontrol.h>
@@ -280,21 +281,34 @@ void gmem_adopt_lost(struct folio *folio)
 }
 
 /**
- * gmem_has_lost - whether the hardware has lost a page of a folio for good
- * @folio:	The folio, in a file.
+ * gmem_has_lost_in - look for lost pages in a part of a folio
+ * @folio:	The folio, in the file or just removed.
+ * @start:	First page index.
+ * @end:	Page index after the last; both may be outside of @folio.
  *
  * Context: Any; the caller has a reference to @folio, or holds the lock of the
  *	    file's page cache.
  * Return: true if memory_failure() is through with one: no user page table maps
  *	   it, and none will.
  */
+bool gmem_has_lost_in(struct folio *folio, pgoff_t start, pgoff_t end)
+{
+	unsigned long pfn = folio_pfn(folio) - folio->index;
+
+	/* Nearly always, and then it does not matter how many pages there are. */
+	if (xa_empty(&gmem_lost))
+		return false;
+
+	start = pfn + max(start, folio->index);
+	end = pfn + min(end, folio_next_index(folio));
+	return start < end &&
+	       xa_find(&gmem_lost, &start, end - 1, XA_PRESENT);
+}
+
+/* The same for all of it. */
 bool gmem_has_lost(struct folio *folio)
 {
-	unsigned long pfn = folio_pfn(folio);
-
-	return !xa_empty(&gmem_lost) &&
-	       xa_find(&gmem_lost, &pfn, pfn + folio_nr_pages(folio) - 1,
-		       XA_PRESENT);
+	return gmem_has_lost_in(folio, 0, ULONG_MAX);
 }
 
 /**
@@ -344,7 +358,7 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	if (mapping) {
 		/* A large folio has the file's references until it is split. */
 		keep = gmem_record(folio, page);
-		/* If it is being evicted there is no client left. */
+		/* The folio is in the file, so the inode has a reference. */
 		inode = igrab(mapping->host);
 	} else {
 		xa_release(&gmem_lost, page_to_pfn(page));
@@ -364,27 +378,6 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	/* Perhaps the last one: the split that comes first is without us. */
 	if (inode && !queued)
 		iput(inode);
-}
-
-/**
- * gmem_has_poison - look for pages that are not to be touched
- * @folio:	The folio, in the file or just removed.
- * @start:	First page index.
- * @end:	Page index after the last; both may be outside of @folio.
- *
- * Context: Any; the caller has a reference to @folio.
- * Return: true if gmem_is_bad() for one of them.
- */
-bool gmem_has_poison(struct folio *folio, pgoff_t start, pgoff_t end)
-{
-	pgoff_t index;
-
-	start = max(start, folio->index);
-	end = min(end, folio_next_index(folio));
-	for (index = start; index < end; index++)
-		if (gmem_is_bad(folio_page(folio, index - folio->index)))
-			return true;
-	return false;
 }
 
 /**

@@ -58,7 +58,7 @@ void gmem_init_private(struct inode *inode)
 	xa_init_flags(&GMEM_I(inode)->private, XA_FLAGS_ACCOUNT);
 }
 
-/* Nobody else knows the inode, and no binding is left. */
+/* Nothing else knows the inode, and no binding is left. */
 void gmem_destroy_private(struct inode *inode)
 {
 	struct gmem_inode *gi = GMEM_I(inode);
@@ -100,7 +100,7 @@ static struct gmem_chunk *gmem_get_chunk(struct inode *inode, pgoff_t index)
 	if (!old)
 		return chunk;
 
-	/* For another folio, somebody else was faster; or out of memory. */
+	/* For another folio, another task was faster; or out of memory. */
 	kfree(chunk);
 	return xa_is_err(old) ? ERR_PTR(xa_err(old)) : old;
 }
@@ -317,7 +317,7 @@ bool gmem_was_private(struct inode *inode, pgoff_t index)
 }
 
 /**
- * gmem_reclaim - give a folio that nobody has as private any more to the host
+ * gmem_reclaim - give a folio that no client has as private any more to the host
  * @folio:	The folio.
  *
  * Context: Any in which ->free_folio() is called, or with invalidate_lock held

@@ -16,9 +16,9 @@
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.
  *
- * Context: Any.  In a read-side section as for guest_memfd_get_page().  The
- *	    answer holds until invalidate_start(), and during a change is from
- *	    before or from after it.
+ * Context: Any but interrupts and the scheduler.  In a read-side section as for
+ *	    guest_memfd_get_page().  The answer holds until invalidate_start(),
+ *	    and during a change is from before or from after it.
  * Return: true if it may; false also if the file has been closed.
  */
 bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index)
@@ -35,8 +35,9 @@ EXPORT_SYMBOL_GPL(guest_memfd_is_shared);
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.
  *
- * Context: Any.  In a read-side section as for guest_memfd_get_page().
- * Return: true if somebody waits for that; the answer can be old at once.
+ * Context: Any but interrupts and the scheduler.  In a read-side section as for
+ *	    guest_memfd_get_page().
+ * Return: true if a conversion is at it; the answer can be old at once.
  */
 bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index)
 {
@@ -89,28 +90,25 @@ EXPORT_SYMBOL_GPL(guest_memfd_wait_pending);
 /*
  * How much memory there is in a range; changes while we look.  No lock, so that
  * nothing has to wait, and no references, which a conversion would take for
- * users: what has been read of a folio counts if it still was in its place
- * afterwards.
+ * users.  So the folios may be gone and must not be looked at: what is asked for
+ * their size is the page cache.
  */
 static int gmem_resident(struct inode *inode, pgoff_t start, pgoff_t end,
 			 u64 *resident)
 {
 	XA_STATE(xas, &inode->i_mapping->i_pages, start);
-	pgoff_t first, after;
+	pgoff_t first, after, nr;
 	struct folio *folio;
 	u64 nr_pages = 0;
 	int ret = 0;
 
 	rcu_read_lock();
 	xas_for_each(&xas, folio, end - 1) {
-		if (xas_retry(&xas, folio) || xa_is_value(folio))
+		if (xas_retry(&xas, folio))
 			continue;
-		first = max(start, folio->index);
-		after = min(end, folio_next_index(folio));
-		if (folio != xas_reload(&xas)) {
-			xas_reset(&xas);
-			continue;
-		}
+		nr = 1UL << xa_get_order(xas.xa, xas.xa_index);
+		first = max(start, round_down(xas.xa_index, nr));
+		after = min(end, round_down(xas.xa_index, nr) + nr);
 		/* Pages of a folio that is split here are not counted twice. */
 		if (first < after) {
 			nr_pages += after - first;

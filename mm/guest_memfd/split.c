@@ -33,12 +33,12 @@
  * invalidation of its own that covers all of it.  They stay split for as long as
  * the lock is held, and what then changes are whole folios.
  *
- * split_huge_page_to_list() demands that nobody holds a reference but the page
- * cache and its caller, and freezes the count while it works.  The reference
+ * split_huge_page_to_list() demands that all references are the page cache's and
+ * its caller's, and freezes the count while it works.  The reference
  * with which the file pins the folio is dropped for that time; afterwards the
  * one that comes with the list of tail pages is each one's new pin.  The folio
- * lock is held throughout, invalidate_lock keeps everybody from looking the
- * folio up for a client or a fault, and who still finds it otherwise cannot do
+ * lock is held throughout, invalidate_lock keeps the folio from being
+ * looked up for a client or a fault, and what still finds it otherwise cannot do
  * worse than take a reference, whereupon the split fails.
  *
  * Then there are two kinds of others: those that are about to let go, such as a
@@ -175,9 +175,13 @@ static int gmem_split_folio(struct inode *inode, struct folio *folio)
 /* Afterwards no folio has pages on both sides of @index. */
 static int gmem_split_at(struct inode *inode, pgoff_t index)
 {
-	struct folio *folio = filemap_get_folio(inode->i_mapping, index);
+	struct folio *folio;
 	int ret = 0;
 
+	/* No folio is larger than a piece, and all are naturally aligned. */
+	if (IS_ALIGNED(index, GMEM_PIECE))
+		return 0;
+	folio = filemap_get_folio(inode->i_mapping, index);
 	if (!folio)
 		return 0;
 	if (folio->index < index)
@@ -300,7 +304,7 @@ int gmem_split_wait(unsigned int *tries, int err, unsigned int state)
 }
 
 /**
- * gmem_split_piece - gmem_split_range(), waiting for those who are in the way
+ * gmem_split_piece - gmem_split_range(), waiting for what is in the way
  * @inode:	Inode of the file.
  * @start:	First page index.
  * @end:	Page index after the last; at most a piece.

@@ -7,9 +7,10 @@
  * page to the next, and all memory costs what a page costs.
  *
  * Next to it is a map of the ranges that are pending: a conversion to private
- * looks for users of them, or waits for these, without invalidate_lock.  They are
- * still shared, but the host gets no page of them.  Each has its conversion's address as value, so that two
- * that touch stay two, and an end of one needs no memory.
+ * looks for users of them, or waits for these, without invalidate_lock.  They
+ * are still shared, but the host gets no page of them.  Each has its
+ * conversion's address as value, so that two that touch stay two, and an end of
+ * one needs no memory.
  *
  * The state changes with invalidate_lock held for write, and does not while it
  * is held in any way.  Page faults hold it.  Look-ups take no lock of their own;
@@ -18,7 +19,10 @@
  * change goes on.
  *
  * A range becomes pending with invalidate_lock held for write, so that no fault
- * is half way through, and ceases to be without.
+ * is half way through, and may cease to be without.  Then two conversions change
+ * the map at the same time, under its own lock alone.  That is safe because no
+ * range is anything but one conversion's, and becomes only shorter, from its
+ * start on: see range_map_store().
  */
 
 #include <linux/range_map.h>
@@ -175,6 +179,30 @@ bool gmem_next_private(struct inode *inode, pgoff_t *start, pgoff_t *end)
 {
 	gmem_assert_locked(inode);
 	return gmem_next_run(&GMEM_I(inode)->state.shared, start, end, false);
+}
+
+/**
+ * gmem_end_of_runs - cut a range behind as many changes as are done at a time
+ * @inode:	Inode of a convertible file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ * @nr:		How many runs of equal pages to leave in the range.
+ *
+ * Context: invalidate_lock held.
+ * Return: The page index after the last of these runs, at most @end.
+ */
+pgoff_t gmem_end_of_runs(struct inode *inode, pgoff_t start, pgoff_t end,
+			 unsigned int nr)
+{
+	struct range_map_run run;
+
+	gmem_assert_locked(inode);
+
+	while (start < end && nr--) {
+		range_map_lookup(&GMEM_I(inode)->state.shared, start, &run);
+		start = min(end - 1, run.last) + 1;
+	}
+	return start;
 }
 
 /**

@@ -20,6 +20,8 @@ u64 gmem_shared_bytes(struct inode *inode);
 bool gmem_is_shared(struct inode *inode, pgoff_t index);
 bool gmem_next_shared(struct inode *inode, pgoff_t *start, pgoff_t *end);
 bool gmem_next_private(struct inode *inode, pgoff_t *start, pgoff_t *end);
+pgoff_t gmem_end_of_runs(struct inode *inode, pgoff_t start, pgoff_t end,
+			 unsigned int nr);
 void gmem_set_shared(struct inode *inode, pgoff_t start, pgoff_t end,
 		     struct range_map_range **spare);
 void gmem_set_private(struct inode *inode, pgoff_t start, pgoff_t end,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * guest_memfd: who uses pages that shall become private.
+ * guest_memfd: users of pages that shall become private.
  *
  * A user is a page table of the host, from which a page can be taken, or holds a
- * reference, which cannot.  See DOC: conversion for why nobody new comes while
+ * reference, which cannot.  See DOC: conversion for why no new one comes while
  * this looks around, and what the result is good for.
  *
- * Nobody tells here whom a reference belongs to.  That there are more than
+ * It is not known here what a reference belongs to.  That there are more than
  * the file itself has is all that can be seen.
  */
 
@@ -42,7 +42,7 @@ int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
 
 /*
  * Who uses @folio besides the file and @refs references of the caller?  What
- * has been lost by the hardware is of no use to anybody, and the references
+ * has been lost by the hardware is of no use any more, and the references
  * that memory_failure() keeps say nothing.
  */
 static enum guest_memfd_busy gmem_folio_busy(struct folio *folio, int refs)
@@ -70,7 +70,7 @@ static void gmem_unmap_folio(struct folio *folio)
 	folio_unlock(folio);
 }
 
-/* Nobody new comes to [start, end), all of which is shared. */
+/* No new user comes to [start, end), all of which is shared. */
 static int gmem_check_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 {
 	enum guest_memfd_busy reason = GUEST_MEMFD_NOT_BUSY;
@@ -106,7 +106,7 @@ static int gmem_check_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
  * @last:	Page index of the last one.
  *
  * Context: Process context, may sleep; invalidate_lock held, and since the range
- *	    was unmapped either that or the range is pending: nobody new comes.
+ *	    was unmapped either that or the range is pending: no new one comes.
  * Return: 0; -EAGAIN for the first page that has a user.
  */
 int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t last)
@@ -138,7 +138,7 @@ static enum guest_memfd_busy gmem_freeze_folio(struct folio *folio)
 	return GUEST_MEMFD_NOT_BUSY;
 }
 
-/* See for the last time that nobody uses [start, end), all of it shared. */
+/* See for the last time that [start, end) has no user, all of it shared. */
 static int gmem_freeze_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 {
 	XA_STATE(xas, &c->inode->i_mapping->i_pages, start);
@@ -168,7 +168,7 @@ static int gmem_freeze_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_freeze_range - see that nobody uses what is shared in a range
+ * gmem_freeze_range - see that what is shared in a range has no user
  * @c:		The conversion to private.
  * @start:	First page index.
  * @last:	Page index of the last one.

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "guest_memfd_convert.h"
+#include "guest_memfd_pfn.h"
 #include "guest_memfd_task.h"
 
 #define P		GMEM_PAGE_SIZE
@@ -379,10 +380,13 @@ static void test_faults_map_one_page(void)
 static void test_poisoned_page_is_converted(void)
 {
 	struct gmem_map m;
+	u64 pfn;
 
 	setup_filled(&m);
+	pfn = pfn_at(m.mem + P);
 	if (madvise(m.mem + P, P, MADV_HWPOISON))
 		gmem_skip("no MADV_HWPOISON, errno %d", errno);
+	poison_remember(pfn);
 	gmem_to_private(m.fd, 0, FILE_SIZE);
 	gmem_to_shared(m.fd, 0, FILE_SIZE);
 	ASSERT_EQ(gmem_touch(m.mem + P, false), SIGBUS);

@@ -453,6 +453,29 @@ static void test_every_other_page_of_a_large_file(void)
 }
 
 /*
+ * What a conversion costs follows what is in the file, and what is bound of it,
+ * not its size.  If it does not, this never ends, and its time is up.
+ */
+static void test_huge_file_with_a_slot_far_out_is_converted(void)
+{
+	const u64 size = 1ULL << 62, slot = size - (1ULL << 40);
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, size, GMEM_SHARED_FLAGS);
+
+	vm_set_user_memory_region2(vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GMEM_DATA_GPA, 4 * P, NULL, fd, slot);
+	gmem_allocate(fd, slot, P);
+	gmem_to_private(fd, 0, size);
+	gmem_assert_is(fd, 0, size, GMEM_PRIVATE);
+	gmem_to_shared(fd, P, size - 2 * P);
+	gmem_assert_is(fd, P, size - 2 * P, GMEM_SHARED);
+	ASSERT_EQ(gmem_fdinfo(fd, "gmem-private"), 2 * P);
+	ASSERT_EQ(gmem_allocated(fd), P);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
+/*
  * Batches
  */
 
@@ -547,6 +570,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_state_follows_a_model),
 	GMEM_TEST(test_get_tells_runs_and_memory),
 	GMEM_TEST(test_every_other_page_of_a_large_file),
+	GMEM_TEST(test_huge_file_with_a_slot_far_out_is_converted),
 	GMEM_TEST(test_batch_converts_all_ranges),
 	GMEM_TEST(test_batch_stops_at_the_first_bad_range),
 	GMEM_TEST(test_batch_without_ranges_gives_einval),

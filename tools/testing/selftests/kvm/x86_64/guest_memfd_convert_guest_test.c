@@ -13,6 +13,7 @@
 #include "guest_memfd_convert.h"
 #include "guest_memfd_guest.h"
 #include "guest_memfd_holder.h"
+#include "guest_memfd_pfn.h"
 #include "guest_memfd_task.h"
 #include "processor.h"
 
@@ -398,11 +399,14 @@ static void test_pre_fault_of_a_pending_page_gives_eagain(void)
 static void test_lost_page_is_reported_as_what_it_is(void)
 {
 	struct gmem_conv_guest f;
+	u64 pfn;
 
 	start_shared(&f);
 	host_fill(f.mem, GPA(0), SIZE, FIRST);
+	pfn = pfn_at(f.mem + 3 * P);
 	if (madvise(f.mem + 3 * P, P, MADV_HWPOISON))
 		gmem_skip("no MADV_HWPOISON, errno %d", errno);
+	poison_remember(pfn);
 	guest_cmd_set(f.vcpu, GUEST_OP_READ, GPA(3), 0, 0);
 	gmem_vcpu_run_memory_fault(f.vcpu, EHWPOISON, 0, GPA(3), P);
 	gmem_to_private(f.fd, 0, SIZE);

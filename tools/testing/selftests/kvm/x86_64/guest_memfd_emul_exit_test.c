@@ -484,7 +484,6 @@ int main(void)
 
 	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
 
-	emul_save();
 	ret = gmem_run_tests(tests, ARRAY_SIZE(tests));
 	emul_restore();
 	return ret;

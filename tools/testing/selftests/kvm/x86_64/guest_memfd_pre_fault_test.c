@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "guest_memfd_guest.h"
+#include "guest_memfd_pfn.h"
 #include "guest_memfd_undo.h"
 #include "processor.h"
 #include "svm_util.h"
@@ -303,14 +304,16 @@ static void test_poisoned_host_memory_is_ehwpoison(void)
 {
 	u64 bad = GMEM_DATA_GPA + GMEM_PAGE_SIZE;
 	struct guest_fixture f;
-	u64 left;
+	u64 left, pfn;
 
 	host_set_thp("never");
 	start(&f, MEM_DEFAULT, SIZE);
 	host_fill(f.slot.hva, GMEM_DATA_GPA, SIZE, SHARED);
+	pfn = pfn_at(f.slot.hva + GMEM_PAGE_SIZE);
 	if (madvise(f.slot.hva + GMEM_PAGE_SIZE, GMEM_PAGE_SIZE,
 		    MADV_HWPOISON))
 		gmem_skip("MADV_HWPOISON: errno %d", errno);
+	poison_remember(pfn);
 
 	ASSERT_EQ(__vcpu_pre_fault(f.vcpu, GMEM_DATA_GPA, SIZE, &left), -EHWPOISON);
 	ASSERT_EQ(left, SIZE - GMEM_PAGE_SIZE);

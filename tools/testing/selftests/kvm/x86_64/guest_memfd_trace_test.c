@@ -20,6 +20,10 @@
 
 #define GMEM_EVENT(name)	"guest_memfd/guest_memfd_" #name
 
+/* Changes of the state in a file, and what is changed at a time. */
+#define NR_RUNS		2048
+#define RUNS_IN_PART	512
+
 static const char * const events[] = {
 	GMEM_EVENT(create), GMEM_EVENT(release), GMEM_EVENT(evict),
 	GMEM_EVENT(bind), GMEM_EVENT(unbind), GMEM_EVENT(get_folio),
@@ -327,6 +331,35 @@ static void test_conversions_in_place_are_traced(void)
 	kvm_vm_free(vm);
 }
 
+/* Each part is an invalidation: the file's lock is not held for all of them. */
+static void test_many_runs_are_converted_in_parts(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, NR_RUNS * P, GMEM_SHARED_FLAGS);
+	u64 ino = ino_of(fd), i;
+	char *trace;
+
+	for (i = 0; i < NR_RUNS; i += 2)
+		gmem_to_private(fd, i * P, P);
+	start_trace();
+	gmem_to_private(fd, 0, NR_RUNS * P);
+	trace = admin_trace_read();
+	for (i = 0; i < NR_RUNS; i += RUNS_IN_PART)
+		assert_events(trace, 1, "guest_memfd_invalidate_end",
+			      "ino=%lu index=0x%lx-0x%lx", ino, i,
+			      i + RUNS_IN_PART - 1);
+	free(trace);
+
+	/* Now it is one. */
+	gmem_to_shared(fd, 0, NR_RUNS * P);
+	trace = admin_trace_read();
+	assert_events(trace, 1, "guest_memfd_invalidate_end",
+		      "ino=%lu index=0x0-0x%x", ino, NR_RUNS - 1);
+	free(trace);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 static void test_memory_fault_exits_are_traced(void)
 {
 	struct guest_fixture f;
@@ -366,6 +399,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_faults_of_the_guest_are_traced),
 	GMEM_TEST(test_conversions_are_traced),
 	GMEM_TEST(test_conversions_in_place_are_traced),
+	GMEM_TEST(test_many_runs_are_converted_in_parts),
 	GMEM_TEST(test_memory_fault_exits_are_traced),
 };
 
