@@ -60,7 +60,7 @@ boot() {
 	printf '%s\n' "$rc" >>"$dir/runs"
 	# What is left: all that was never begun.
 	sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p" "$dir/output" |
-		awk -F'\t' 'NR == FNR { b[$1]; next } !($1 in b)' - "$dir/todo" \
+		awk -F'\t' 'FILENAME == "-" { b[$1]; next } !($1 in b)' - "$dir/todo" \
 		>"$dir/left"
 	mv "$dir/left" "$dir/todo"
 	rm -f "$dir/initrd" "$dir/config.cpio"
