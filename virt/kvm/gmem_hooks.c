@@ -46,7 +46,7 @@ void kvm_gmem_hook_end_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 			       unsigned long nr)
 {
 	kvm_gmem_owner_end(kvm, gfn, pfn, nr,
-			   kvm_arch_gmem_is_mapped(kvm, gfn, gfn + nr));
+			   kvm_arch_gmem_is_mapped(kvm, gfn, pfn, nr));
 	kvm_arch_gmem_invalidate_range(kvm, gfn, pfn, nr);
 }
 

@@ -21,8 +21,26 @@ void kvm_mmu_gmem_owner_check(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 	kvm_gmem_owner_check_mapping(kvm, gfn, pfn, KVM_PAGES_PER_HPAGE(level));
 }
 
-/* Roots that are being freed count, too: a vCPU may still use them. */
-bool kvm_arch_gmem_is_mapped(struct kvm *kvm, gfn_t start, gfn_t end)
+/* Whether a leaf SPTE maps one of the gfns from @gfn on to its page. */
+static bool gmem_owner_maps(const struct tdp_iter *iter, gfn_t gfn,
+			    kvm_pfn_t pfn)
+{
+	gfn_t first = max(iter->gfn, gfn);
+
+	if (!is_shadow_present_pte(iter->old_spte) ||
+	    !is_last_spte(iter->old_spte, iter->level))
+		return false;
+
+	return spte_to_pfn(iter->old_spte) + (first - iter->gfn) ==
+	       pfn + (first - gfn);
+}
+
+/*
+ * The other side of the slot may stay mapped.  Roots that are being freed count,
+ * too: a vCPU may still use them.
+ */
+bool kvm_arch_gmem_is_mapped(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			     unsigned long nr)
 {
 	struct kvm_mmu_page *root;
 	struct tdp_iter iter;
@@ -34,9 +52,8 @@ bool kvm_arch_gmem_is_mapped(struct kvm *kvm, gfn_t start, gfn_t end)
 	write_lock(&kvm->mmu_lock);
 	rcu_read_lock();
 	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link) {
-		for_each_tdp_pte(iter, root, start, end)
-			mapped |= is_shadow_present_pte(iter.old_spte) &&
-				  is_last_spte(iter.old_spte, iter.level);
+		for_each_tdp_pte(iter, root, gfn, gfn + nr)
+			mapped |= gmem_owner_maps(&iter, gfn, pfn);
 	}
 	rcu_read_unlock();
 	write_unlock(&kvm->mmu_lock);

@@ -167,7 +167,7 @@ static u64 nr_reclaims(void)
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 #define PRESS_SIZE	(16 << 20)
 /* Seconds, on a busy machine. */
-#define PRESS_TIMEOUT	60
+#define PRESS_TIMEOUT	180
 
 /*
  * Having got nothing out of several rounds, kswapd gives up, until something
