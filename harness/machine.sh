@@ -13,8 +13,9 @@
 TESTS=${TESTS:-*}
 # Seconds beyond a test's limit before its machine is given up.
 GRACE=${GRACE:-120}
-# What is allocated but not cleared must not look clear by accident.
-DEBUG_ARGS='init_on_alloc=0 page_poison=1 page_owner=on'
+# What is allocated but not cleared must not look clear by accident.  The owners
+# of pages are a stack trace for each allocation: that takes long.
+DEBUG_ARGS="init_on_alloc=0 page_poison=1${LONG:+ page_owner=on}"
 
 end_machine() {
 	local pid
