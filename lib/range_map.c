@@ -339,6 +339,9 @@ static void range_map_remove(struct range_map *map, struct range_map_range *r,
 
 	WRITE_ONCE(map->nr_set, map->nr_set - (r->last - r->first + 1));
 	rb_erase(&r->node, &map->root);
+	/* It may be a new one again, see the head of this file. */
+	WRITE_ONCE(r->node.rb_left, NULL);
+	WRITE_ONCE(r->node.rb_right, NULL);
 	range_map_push(spares, r);
 }
 

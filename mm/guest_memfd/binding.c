@@ -47,6 +47,28 @@ pgoff_t gmem_first_bound(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
+ * gmem_end_of_claim - how far a range is of one client, or of none
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Any; invalidate_lock held.
+ * Return: The page index after the last one of that part.
+ */
+pgoff_t gmem_end_of_claim(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct guest_memfd_binding *b;
+
+	gmem_assert_locked(inode);
+
+	b = gmem_first_binding(inode, start, end - 1);
+	if (!b)
+		return end;
+	return b->node.start > start ? b->node.start :
+				       min(end, b->node.last + 1);
+}
+
+/**
  * gmem_invalidate_start - have all clients drop their mappings of a range
  * @inode:	Inode of the file.
  * @start:	First page index.
@@ -81,6 +103,8 @@ void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end)
 	struct guest_memfd_binding *b;
 
 	gmem_assert_locked_write(inode);
+	if (!gmem_has_private(inode))
+		return;
 	for (b = gmem_first_binding(inode, start, end - 1); b;
 	     b = gmem_next_binding(b, start, end - 1))
 		gmem_end_private(inode, b, max(start, b->node.start),
@@ -204,23 +228,44 @@ void guest_memfd_unbind(struct guest_memfd_binding *binding)
 }
 EXPORT_SYMBOL_GPL(guest_memfd_unbind);
 
-/* The first memory of @b from @from on; or there is none, and @b ends. */
-static void gmem_unbind_piece(struct inode *inode,
-			      struct guest_memfd_binding *b, pgoff_t *from)
+/*
+ * Where the folios before @end begin that do not reach beyond it.  One that does
+ * may still be mapped by the next binding, and leaves the file with that.
+ */
+static pgoff_t gmem_end_of_whole(struct inode *inode, pgoff_t end)
 {
-	pgoff_t start = max(*from, b->node.start);
-	pgoff_t end = b->node.last + 1;
+	struct folio *folio;
 
 	gmem_assert_locked_write(inode);
 
-	if (gmem_next_piece(inode, &start, end, &end)) {
-		b->ops->invalidate_start(b, start, end);
-		gmem_end_private(inode, b, start, end);
-		b->ops->invalidate_end(b, start, end);
+	if (IS_ALIGNED(end, GMEM_PIECE))
+		return end;
+	folio = xa_load(&inode->i_mapping->i_pages, end);
+	return folio ? min(end, folio->index) : end;
+}
+
+/* The first memory of @b from @from on; or there is none, and @b ends. */
+static void gmem_unbind_piece(struct inode *inode,
+			      struct guest_memfd_binding *b, pgoff_t *from,
+			      struct list_head *removed)
+{
+	pgoff_t start = max(*from, b->node.start);
+	pgoff_t after = b->node.last + 1;
+	pgoff_t end = after;
+
+	gmem_assert_locked_write(inode);
+
+	if (gmem_next_piece(inode, &start, end, &after)) {
+		after = gmem_removal_end(inode, start, end, after);
+		b->ops->invalidate_start(b, start, after);
+		gmem_end_private(inode, b, start, after);
+		gmem_remove_folios(inode, start,
+				   gmem_end_of_whole(inode, after), removed);
+		b->ops->invalidate_end(b, start, after);
 	}
-	if (end > b->node.last)
+	if (after == end)
 		gmem_detach(inode, b);
-	*from = end;
+	*from = after;
 }
 
 /**
@@ -230,8 +275,9 @@ static void gmem_unbind_piece(struct inode *inode,
  *
  * From the first call on, nothing in the file can be looked up.  Call it until
  * it returns false.  Of the first binding at or behind @from, a piece is
- * invalidated; after its last one it is detached.  The client still owns its
- * memory and calls guest_memfd_unbind() as usual, perhaps before that.
+ * invalidated, and its memory freed; after its last one it is detached.  The
+ * client still owns the binding and calls guest_memfd_unbind() as usual, perhaps
+ * before that.
  *
  * Context: The client's release operation, with the lock that orders this
  *	    against guest_memfd_unbind(), which is best dropped between calls.
@@ -242,14 +288,16 @@ bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
 {
 	struct inode *inode = file_inode(file);
 	struct guest_memfd_binding *b;
+	LIST_HEAD(removed);
 
 	filemap_invalidate_lock(inode->i_mapping);
 	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
 	WRITE_ONCE(GMEM_I(inode)->closing, true);
 	b = gmem_first_binding(inode, *from, ULONG_MAX);
 	if (b)
-		gmem_unbind_piece(inode, b, from);
+		gmem_unbind_piece(inode, b, from, &removed);
 	filemap_invalidate_unlock(inode->i_mapping);
+	gmem_free_folios(&removed);
 	return b;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);

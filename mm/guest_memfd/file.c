@@ -73,6 +73,7 @@
  *	    invalidate_lock (write)
  *	    the inode is closing
  *	    invalidate_start(), zap
+ *	    remove a piece of memory
  *	    invalidate_end()
  *	    unlock
  *						invalidate_lock (read)
@@ -86,7 +87,7 @@
  *	    unlock
  *						end of section]
  *	  wait for read-side sections
- *	free the memory
+ *	remove what no client had bound
  *	inode may now be evicted
  *
  * so that what CPU 1 read stays valid until it is done, without a reference to
@@ -202,6 +203,8 @@ static int gmem_release(struct inode *inode, struct file *file)
 	const struct guest_memfd_client_ops *ops = GMEM_I(inode)->ops;
 
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
+	/* Folios that leave the file as large ones would be lost as a whole. */
+	gmem_split_poisoned(inode);
 	ops->release(file, file->private_data);
 
 	/* The inode can stay, but from here on it is of no use. */

@@ -2,9 +2,9 @@
 /*
  * guest_memfd: the memory.
  *
- * A folio belongs to the file from gmem_add_folio() until the page cache calls
- * ->free_folio().  In between it carries, besides the page cache's references,
- * the one that the allocator returned: that extra reference, and being on no
+ * A folio belongs to the file from gmem_add_folio() until gmem_let_go().  In
+ * between it carries, besides the page cache's references, the one that the
+ * allocator returned: that extra reference, and being on no
  * LRU list, is what keeps everybody else from moving it.  When a folio is split,
  * all this holds for each of its pages; see split.c.
  *
@@ -17,7 +17,6 @@
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/vmstat.h>
 #include <trace/events/filemap.h>
 #include <trace/events/guest_memfd.h>
@@ -270,118 +269,200 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 }
 
 /*
- * Lock a folio that is about to be removed.  With others locked already this
- * must not wait: they are locked in the order of the file, and anything else may
- * lock in another.
+ * A fault that had passed the checks before the range was unmapped has mapped
+ * the folio again, under the folio lock.  Without a mapping of the file this
+ * cannot be, and need not be looked for in each page.
  */
-static bool gmem_lock_for_removal(struct folio *folio, bool wait)
+static bool gmem_is_mapped(struct folio *folio)
 {
-	if (wait)
-		folio_lock(folio);
-	else if (!folio_trylock(folio))
-		return false;
-
-	/*
-	 * A fault that had passed the checks before the range was unmapped has
-	 * mapped it again, under the folio lock.  Without a mapping of the file
-	 * this cannot be, and need not be looked for in each page.
-	 */
-	if (mapping_mapped(folio->mapping) && folio_mapped(folio))
-		unmap_mapping_folio(folio);
-	return true;
+	return mapping_mapped(folio->mapping) && folio_mapped(folio);
 }
 
 /*
- * Take locked folios, all that there are between the first and the last of them,
- * out of the page cache.  As shmem does it: filemap.c looks at each page of a
- * large folio for a mapping, which has been done here, or could not be.
+ * Lock the first folio of a range, which is to be removed.  It needs no reference
+ * for that: nobody else takes it out of the file.
  */
-static void gmem_delete_folios(struct inode *inode, struct folio_batch *locked)
+static struct folio *gmem_lock_first(struct inode *inode, pgoff_t start,
+				     pgoff_t end)
 {
-	struct address_space *mapping = inode->i_mapping;
-	XA_STATE(xas, &mapping->i_pages, locked->folios[0]->index);
-	unsigned int i, n = folio_batch_count(locked);
 	struct folio *folio;
-	long nr;
 
 	gmem_assert_locked_write(inode);
 
-	xas_lock_irq(&xas);
-	for (i = 0; i < n; i++) {
-		folio = xas_find(&xas, ULONG_MAX);
-		if (WARN_ON_ONCE(folio != locked->folios[i])) {
-			n = i;
-			break;
-		}
+	folio = xa_find(&inode->i_mapping->i_pages, &start, end - 1,
+			XA_PRESENT);
+	if (!folio)
+		return NULL;
 
-		trace_mm_filemap_delete_from_page_cache(folio);
-		nr = folio_nr_pages(folio);
-		__lruvec_stat_mod_folio(folio, NR_FILE_PAGES, -nr);
-		if (folio_test_pmd_mappable(folio)) {
-			__lruvec_stat_mod_folio(folio, NR_FILE_THPS, -nr);
-			filemap_nr_thps_dec(mapping);
-			gmem_unaccount_huge(inode, nr);
-		}
-		xas_store(&xas, NULL);
-		folio->mapping = NULL;
-		mapping->nrpages -= nr;
-	}
-	xas_unlock_irq(&xas);
-
-	for (i = 0; i < n; i++)
-		filemap_free_folio(mapping, locked->folios[i]);
+	folio_lock(folio);
+	if (gmem_is_mapped(folio))
+		unmap_mapping_folio(folio);
+	return folio;
 }
 
-/* Remove folios from the file; returns how many of them have been. */
-static unsigned int gmem_remove_batch(struct inode *inode,
-				      struct folio_batch *fbatch)
+/*
+ * With others locked already this must not wait: they are locked in the order of
+ * the file, and anything else may lock in another.
+ */
+static bool gmem_trylock_next(struct folio *folio)
 {
-	struct folio_batch locked;
+	if (!folio_trylock(folio))
+		return false;
+	if (likely(!gmem_is_mapped(folio)))
+		return true;
+	folio_unlock(folio);
+	return false;
+}
+
+/* What is to be taken off the counters of an lruvec. */
+struct gmem_deleted {
+	struct lruvec *lruvec;
+	long nr;
+	long nr_huge;
+};
+
+static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
+{
+	if (d->nr)
+		__mod_lruvec_state(d->lruvec, NR_FILE_PAGES, -d->nr);
+	if (d->nr_huge) {
+		__mod_lruvec_state(d->lruvec, NR_FILE_THPS, -d->nr_huge);
+		gmem_unaccount_huge(inode, d->nr_huge);
+	}
+	inode->i_mapping->nrpages -= d->nr;
+	d->nr = 0;
+	d->nr_huge = 0;
+}
+
+/*
+ * Take a locked folio, at which @xas is, out of the page cache.  As shmem does it:
+ * filemap.c looks at each page of a large folio for a mapping, which has been
+ * done here, or could not be.
+ */
+static void gmem_delete_folio(struct inode *inode, struct xa_state *xas,
+			      struct folio *folio, struct gmem_deleted *d)
+{
+	/* The folio lock keeps the memory cgroup from being changed. */
+	struct lruvec *lruvec = folio_lruvec(folio);
+
+	if (lruvec != d->lruvec) {
+		gmem_count_deleted(inode, d);
+		d->lruvec = lruvec;
+	}
+	trace_mm_filemap_delete_from_page_cache(folio);
+	d->nr += folio_nr_pages(folio);
+	if (folio_test_pmd_mappable(folio)) {
+		d->nr_huge += folio_nr_pages(folio);
+		filemap_nr_thps_dec(inode->i_mapping);
+	}
+	xas_store(xas, NULL);
+	folio->mapping = NULL;
+}
+
+/*
+ * A folio, locked, has left the page cache.  Returns whether the reference that
+ * pinned it there is to be dropped; otherwise it keeps a lost page from the
+ * allocator.
+ */
+static bool gmem_let_go(struct folio *folio)
+{
+	gmem_reclaim(folio);
+	return !gmem_release_poison(folio);
+}
+
+/*
+ * Remove a folio that is locked, and those behind it up to @end or one that has to
+ * be waited for.  Returns the page index after the last.
+ */
+static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
+				 pgoff_t end, struct list_head *removed)
+{
+	XA_STATE(xas, &inode->i_mapping->i_pages, first->index);
+	struct gmem_deleted deleted = {};
+	struct folio_batch fbatch;
+	struct folio *folio;
+	pgoff_t index = end;
 	unsigned int i;
 
-	folio_batch_init(&locked);
-	for (i = 0; i < folio_batch_count(fbatch); i++) {
-		struct folio *folio = fbatch->folios[i];
+	gmem_assert_locked_write(inode);
 
-		if (!gmem_lock_for_removal(folio, !i))
+	folio_batch_init(&fbatch);
+	xas_lock_irq(&xas);
+	xas_for_each(&xas, folio, end - 1) {
+		if (folio != first && !gmem_trylock_next(folio)) {
+			index = folio->index;
 			break;
-		folio_batch_add(&locked, folio);
+		}
+		gmem_delete_folio(inode, &xas, folio, &deleted);
+		index = folio_next_index(folio);
+		/* Whoever has its other part mapped has not been told. */
+		VM_WARN_ON_ONCE_FOLIO(index > end, folio);
+		if (!folio_batch_add(&fbatch, folio) || index >= end)
+			break;
+		/* At once over all of its entries. */
+		xas_advance(&xas, index - 1);
+		index = end;
 	}
+	gmem_count_deleted(inode, &deleted);
+	xas_unlock_irq(&xas);
 
-	gmem_delete_folios(inode, &locked);
-	for (i = 0; i < folio_batch_count(&locked); i++)
-		folio_unlock(locked.folios[i]);
-	return folio_batch_count(&locked);
+	for (i = 0; i < folio_batch_count(&fbatch); i++) {
+		folio = fbatch.folios[i];
+		/* The page cache's; the one that pins it is left. */
+		folio_ref_sub(folio, folio_nr_pages(folio));
+		if (gmem_let_go(folio))
+			list_add_tail(&folio->lru, removed);
+		folio_unlock(folio);
+	}
+	return index;
 }
 
 /**
- * gmem_remove_folios - give the memory of a range back
+ * gmem_remove_folios - take the memory of a range out of the file
  * @inode:	Inode of the file.
  * @start:	First page index.
  * @end:	Page index after the last.
+ * @removed:	The folios are added to this list, with a reference each, for
+ *		gmem_free_folios().  They are on no LRU list, nor can they be.
  *
  * Context: Process context, may sleep; invalidate_lock held for write, between
  *	    gmem_invalidate_start() and gmem_invalidate_end(), and after
  *	    gmem_split_range().
  */
-void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end)
+void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
+			struct list_head *removed)
 {
-	struct folio_batch fbatch;
 	pgoff_t index = start;
-	unsigned int nr;
+	struct folio *first;
 
 	gmem_assert_locked_write(inode);
 
+	while (index < end && (first = gmem_lock_first(inode, index, end)))
+		index = gmem_remove_batch(inode, first, end, removed);
+	gmem_forget_private(inode, start, end);
+}
+
+/**
+ * gmem_free_folios - give memory back that has left a file
+ * @removed:	From gmem_remove_folios(); empty afterwards.
+ *
+ * Context: Process context, sleeps.  Best without any lock, as it takes ten times
+ *	    as long to free a large folio as to remove it.
+ */
+void gmem_free_folios(struct list_head *removed)
+{
+	struct folio_batch fbatch;
+	struct folio *folio, *next;
+
 	folio_batch_init(&fbatch);
-	while (index < end && filemap_get_folios(inode->i_mapping, &index,
-						 end - 1, &fbatch)) {
-		nr = gmem_remove_batch(inode, &fbatch);
-		if (nr < folio_batch_count(&fbatch))
-			index = fbatch.folios[nr]->index;
+	list_for_each_entry_safe(folio, next, removed, lru) {
+		list_del(&folio->lru);
+		if (folio_batch_add(&fbatch, folio))
+			continue;
 		folio_batch_release(&fbatch);
 		cond_resched();
 	}
-	gmem_forget_private(inode, start, end);
+	folio_batch_release(&fbatch);
 }
 
 static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
@@ -389,14 +470,9 @@ static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
 	return gmem_is_splitting(folio);
 }
 
-/*
- * Out of the mapping: drop the reference that pinned the folio there, unless it
- * is to keep a lost page from the allocator.
- */
 static void gmem_free_folio(struct folio *folio)
 {
-	gmem_reclaim(folio);
-	if (!gmem_release_poison(folio))
+	if (gmem_let_go(folio))
 		folio_put(folio);
 }
 

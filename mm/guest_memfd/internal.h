@@ -35,6 +35,7 @@
 #include <linux/guest_memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/range_map.h>
 #include <linux/spinlock_types.h>
 #include <linux/wait.h>
@@ -133,6 +134,12 @@ static inline int gmem_folio_refs(struct folio *folio)
 	return folio_nr_pages(folio) + 1;
 }
 
+/* Whether a client has made pages private, and been told of their end or not. */
+static inline bool gmem_has_private(struct inode *inode)
+{
+	return !xa_empty(&GMEM_I(inode)->private);
+}
+
 static inline void gmem_assert_locked(struct inode *inode)
 {
 	lockdep_assert_held(&inode->i_mapping->invalidate_lock);
@@ -145,6 +152,8 @@ static inline void gmem_assert_locked_write(struct inode *inode)
 
 /* Pages of the largest folio, and of what is done under one hold of the lock. */
 #define GMEM_PIECE	512
+/* As many large folios are removed in less time than the pages of one piece. */
+#define GMEM_PIECE_LARGE	PAGEVEC_SIZE
 
 /* For write: waits for at most a piece, see DOC: progress, and can be killed. */
 static inline int gmem_lock_killable(struct inode *inode)
@@ -160,6 +169,8 @@ static inline int gmem_lock_shared_killable(struct inode *inode)
 /* piece.c */
 bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
 		     pgoff_t *piece_end);
+pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
+			 pgoff_t piece_end);
 pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_remove_all(struct inode *inode);
@@ -173,7 +184,9 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				 const struct guest_memfd_range *range);
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 				    pgoff_t start, pgoff_t end);
-void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end);
+void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
+			struct list_head *removed);
+void gmem_free_folios(struct list_head *removed);
 
 /* huge.c */
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
@@ -205,6 +218,7 @@ void gmem_init_split(struct inode *inode);
 
 /* binding.c */
 pgoff_t gmem_first_bound(struct inode *inode, pgoff_t start, pgoff_t end);
+pgoff_t gmem_end_of_claim(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_check_bound(const struct guest_memfd_binding *binding,
 		     struct inode *inode, pgoff_t index);
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);

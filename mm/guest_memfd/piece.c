@@ -14,6 +14,9 @@
  * memory_failure() and changes of memory slots waiting.  So no operation holds
  * it for longer than for one piece: 512 pages, or 2 MiB.  In between it drops
  * the lock, which then goes to those who wait; they can be killed meanwhile.
+ * Where large folios leave the file a batch of them, up to 15, is one piece: that
+ * takes a small part of the time of 512 folios.  What has left it is freed
+ * without the lock.
  * What is atomic is:
  *
  * =====================  ====================================================
@@ -108,9 +111,51 @@ pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end)
 	return min(after, max(most, gmem_first_bound(inode, start, after)));
 }
 
+/**
+ * gmem_removal_end - how much can be removed like one piece
+ * @inode:	Inode of the file.
+ * @start:	First page index of a piece.
+ * @end:	Page index after the last that is to be removed at all.
+ * @piece_end:	Page index after the last of the piece.
+ *
+ * If neither the host nor a client has to be told of each page, and there is but
+ * one client, then to remove a large folio is little work for the one that holds
+ * the lock: it is one entry of each tree, and is freed later.
+ *
+ * Context: Any; invalidate_lock held for write.
+ * Return: @piece_end, or the end of up to GMEM_PIECE_LARGE large folios.
+ */
+pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
+			 pgoff_t piece_end)
+{
+	XA_STATE(xas, &inode->i_mapping->i_pages, start);
+	pgoff_t index = start;
+	struct folio *folio;
+
+	gmem_assert_locked_write(inode);
+
+	if (mapping_mapped(inode->i_mapping) || gmem_has_private(inode) ||
+	    READ_ONCE(GMEM_I(inode)->has_poison))
+		return piece_end;
+
+	end = gmem_end_of_claim(inode, start, end);
+	rcu_read_lock();
+	xas_for_each(&xas, folio, end - 1) {
+		if (folio->index != index || end - index < GMEM_PIECE ||
+		    folio_nr_pages(folio) != GMEM_PIECE)
+			break;
+		index += GMEM_PIECE;
+		if (index - start == GMEM_PIECE * GMEM_PIECE_LARGE)
+			break;
+		xas_advance(&xas, index - 1);
+	}
+	rcu_read_unlock();
+	return max(piece_end, index);
+}
+
 /* Returns how many pages have left the file. */
 static unsigned long gmem_remove_piece(struct inode *inode, pgoff_t start,
-				       pgoff_t end)
+				       pgoff_t end, struct list_head *removed)
 {
 	unsigned long nr_pages;
 
@@ -120,29 +165,35 @@ static unsigned long gmem_remove_piece(struct inode *inode, pgoff_t start,
 	gmem_unmap(inode, start, end);
 	nr_pages = inode->i_mapping->nrpages;
 	gmem_end_private_range(inode, start, end);
-	gmem_remove_folios(inode, start, end);
+	gmem_remove_folios(inode, start, end, removed);
 	nr_pages -= inode->i_mapping->nrpages;
 	gmem_invalidate_end(inode, start, end);
 	return nr_pages;
 }
 
+/* The piece from @start to @after, or more of what is before @end. */
 static int gmem_punch_piece(struct inode *inode, pgoff_t start, pgoff_t end,
-			    unsigned long *nr_pages)
+			    pgoff_t *after, unsigned long *nr_pages)
 {
+	LIST_HEAD(removed);
 	int ret;
 
 	do {
 		ret = gmem_lock_killable(inode);
 		if (ret)
 			return ret;
-		ret = gmem_split_range(inode, start, end);
-		if (!ret)
-			*nr_pages += gmem_remove_piece(inode, start, end);
+		ret = gmem_split_range(inode, start, *after);
+		if (!ret) {
+			*after = gmem_removal_end(inode, start, end, *after);
+			*nr_pages += gmem_remove_piece(inode, start, *after,
+						       &removed);
+		}
 		filemap_invalidate_unlock(inode->i_mapping);
 		/* Wait for references without the lock, and look again. */
 		if (ret == -EAGAIN || ret == -EBUSY)
-			ret = gmem_split_piece(inode, start, end) ?: -EAGAIN;
+			ret = gmem_split_piece(inode, start, *after) ?: -EAGAIN;
 	} while (ret == -EAGAIN);
+	gmem_free_folios(&removed);
 	return ret;
 }
 
@@ -196,7 +247,8 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
 		else
-			ret = gmem_punch_piece(inode, next, after, &nr_pages);
+			ret = gmem_punch_piece(inode, next, end, &after,
+					       &nr_pages);
 		next = after;
 		cond_resched();
 	}
@@ -206,7 +258,7 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_remove_all - free the memory of a file that has been released
+ * gmem_remove_all - free the memory that a file still has after its release
  * @inode:	Inode of the file, which can stay long after: for a descriptor
  *		with O_PATH, or for inotify.
  *
@@ -218,12 +270,14 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 void gmem_remove_all(struct inode *inode)
 {
 	pgoff_t start = 0, end;
+	LIST_HEAD(removed);
 
-	gmem_split_poisoned(inode);
 	while (gmem_next_piece(inode, &start, ULONG_MAX, &end)) {
 		filemap_invalidate_lock(inode->i_mapping);
-		gmem_remove_folios(inode, start, end);
+		end = gmem_removal_end(inode, start, ULONG_MAX, end);
+		gmem_remove_folios(inode, start, end, &removed);
 		filemap_invalidate_unlock(inode->i_mapping);
+		gmem_free_folios(&removed);
 		start = end;
 		cond_resched();
 	}

@@ -255,7 +255,8 @@ void gmem_end_private(struct inode *inode, struct guest_memfd_binding *binding,
 
 	gmem_assert_locked_write(inode);
 
-	if (!gmem_binding_is_private(inode, binding))
+	if (!gmem_has_private(inode) ||
+	    !gmem_binding_is_private(inode, binding))
 		return;
 
 	xa_for_each_range(xa, n, chunk, start >> GMEM_CHUNK_SHIFT,
@@ -282,6 +283,10 @@ void gmem_forget_private(struct inode *inode, pgoff_t start, pgoff_t end)
 	unsigned long n;
 
 	gmem_assert_locked_write(inode);
+
+	/* Nearly always: a client that makes pages private is rare. */
+	if (!gmem_has_private(inode))
+		return;
 
 	xa_for_each_range(xa, n, chunk, start >> GMEM_CHUNK_SHIFT,
 			  (end - 1) >> GMEM_CHUNK_SHIFT) {

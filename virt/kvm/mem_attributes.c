@@ -12,13 +12,24 @@
  * Attributes belong to gfns.  They exist without a memory slot and outlive it.
  *
  * Changes are made under a lock of their own, between the begin and the end of an
- * invalidation of the range.  Inside of that lock, slots_lock is held to zap what
- * is mapped, 512 gfns at a time, so that an update of memory slots waits for no
- * more than that; and so is mmu_lock.  A look-up takes no lock and is possible nearly
- * everywhere, under mmu_lock, too; where it must not wait for a change, it can
- * be tried.  It always finds the attributes from before a change or those from
- * after.  The map keeps up to two ranges that a change has removed: making a page
- * shared and private again allocates nothing, however fragmented the map is.
+ * invalidation of the range.  Inside of that lock, what is mapped is zapped under
+ * mmu_lock, 512 gfns at a time, each time within kvm->srcu: an update of memory
+ * slots waits for no more than that.  It must not be slots_lock instead, as others
+ * wait for the end of an invalidation:
+ *
+ *	CPU 0: change		CPU 1: slot update	CPU 2: cache of a pfn
+ *
+ *	begin
+ *				slots_lock		[kvm->srcu
+ *				synchronize_srcu(),	being invalidated: again,
+ *				for CPU 2		until CPU 0 ends
+ *	slots_lock: for CPU 1
+ *
+ * A look-up takes no lock and is possible nearly everywhere, under mmu_lock, too;
+ * where it must not wait for a change, it can be tried.  It always finds the
+ * attributes from before a change or those from after.  The map keeps up to two
+ * ranges that a change has removed: making a page shared and private again
+ * allocates nothing, however fragmented the map is.
  *
  * A page fault takes its snapshot of mmu_invalidate_seq before it looks
  * attributes up, and so learns under mmu_lock whether what it saw still holds:
@@ -69,7 +80,7 @@
 #include "kvm_mm.h"
 #include "mem_attributes.h"
 
-/* Gfns that are zapped without letting go of slots_lock and mmu_lock. */
+/* Gfns that are zapped without letting go of mmu_lock. */
 #define KVM_ATTR_PIECE	512
 
 /* Gfns are indices of the map. */
@@ -83,8 +94,8 @@ static_assert(sizeof(gfn_t) == sizeof(unsigned long));
  * @last:	out: last gfn of the run
  *
  * Context: Any but interrupts and the scheduler.  The answer can be old unless
- *	    slots_lock is held; see the head of this file for how a page fault
- *	    deals with that.
+ *	    mem_attributes.lock is held; see the head of this file for how a page
+ *	    fault deals with that.
  * Return: KVM_MEMORY_ATTRIBUTE_* bits of all gfns in the run.
  */
 u64 kvm_get_memory_attributes_run(struct kvm *kvm, gfn_t gfn, gfn_t *first,
@@ -145,7 +156,7 @@ static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 	struct kvm_memslot_iter iter;
 	int i;
 
-	lockdep_assert_held(&kvm->slots_lock);
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
 	kvm_lockdep_assert_mmu_lock_held_write(kvm);
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
@@ -174,6 +185,7 @@ static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 static int kvm_unmap_changing_pieces(struct kvm *kvm, gfn_t start, gfn_t end)
 {
 	gfn_t next;
+	int idx;
 
 	lockdep_assert_held(&kvm->mem_attributes.lock);
 
@@ -185,31 +197,33 @@ static int kvm_unmap_changing_pieces(struct kvm *kvm, gfn_t start, gfn_t end)
 		next = min(end, round_down(start, KVM_ATTR_PIECE) +
 				KVM_ATTR_PIECE);
 		if (start < end) {
-			mutex_lock(&kvm->slots_lock);
+			idx = srcu_read_lock(&kvm->srcu);
 			KVM_MMU_LOCK(kvm);
 			kvm_unmap_changing_range(kvm, start, next);
 			KVM_MMU_UNLOCK(kvm);
-			mutex_unlock(&kvm->slots_lock);
+			srcu_read_unlock(&kvm->srcu, idx);
 		}
 		cond_resched();
 	}
 	return 0;
 }
 
-/* Slots can come and go between the pieces: no mapping comes with them. */
+/*
+ * Slots can come and go meanwhile: no mapping comes with one, and who deletes
+ * one zaps what it has.
+ */
 static int kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
 {
 	bool small = end - start <= KVM_ATTR_PIECE;
+	int idx;
 
-	if (small)
-		mutex_lock(&kvm->slots_lock);
+	idx = srcu_read_lock(&kvm->srcu);
 	KVM_MMU_LOCK(kvm);
 	kvm_mmu_invalidate_begin(kvm, start, end, KVM_BACKED_BY_ANY);
 	if (small)
 		kvm_unmap_changing_range(kvm, start, end);
 	KVM_MMU_UNLOCK(kvm);
-	if (small)
-		mutex_unlock(&kvm->slots_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
 
 	gfn_to_pfn_cache_invalidate_gfns(kvm, start, end);
 	return small ? 0 : kvm_unmap_changing_pieces(kvm, start, end);

@@ -26,7 +26,7 @@
 #define DISK_SIZE	BIT_ULL(20)
 #define NR_PIPES	16
 #define PIPE_SIZE	BIT_ULL(20)
-#define PINNED_SIZE	(16ULL << 20)
+#define PINNED_SIZE	(4ULL << 20)
 
 /* From include/linux/mm.h of the kernel. */
 #define FOLL_WRITE	0x01

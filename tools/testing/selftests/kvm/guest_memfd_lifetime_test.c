@@ -23,7 +23,7 @@
 #define GPA		GMEM_DATA_GPA
 #define SLOT		GMEM_DATA_SLOT
 #define NR_CYCLES	500
-#define NR_VMS		200	/* creating and destroying one is slow */
+#define NR_VMS		100	/* creating and destroying one is slow */
 
 /* A VM with a vCPU and a file, all of it allocated and bound. */
 struct fixture {

@@ -526,18 +526,23 @@ static u64 nr_handed_out(struct kvm_vm *vm, u64 size, const u64 *pfns, int nr,
 			 u64 watched, bool *seen)
 {
 	int fd = vm_create_guest_memfd(vm, size, SHARED_FLAGS);
+	u64 nr_pages = size / GMEM_PAGE_SIZE, i, nr_seen = 0;
 	char *mem = map_file(fd, size);
-	u64 offset, pfn, nr_seen = 0;
+	u64 *found;
 	int j;
 
+	found = calloc(nr_pages, sizeof(*found));
+	TEST_ASSERT(found, "out of memory");
+	TEST_ASSERT(!madvise(mem, size, MADV_POPULATE_WRITE), "errno %d",
+		    errno);
+	pfns_at(mem, nr_pages, found);
 	*seen = false;
-	for (offset = 0; offset < size; offset += GMEM_PAGE_SIZE) {
-		mem[offset] = 1;
-		pfn = pfn_at(mem + offset);
-		*seen |= pfn == watched;
+	for (i = 0; i < nr_pages; i++) {
+		*seen |= found[i] == watched;
 		for (j = 0; j < nr; j++)
-			nr_seen += pfn == pfns[j];
+			nr_seen += found[i] == pfns[j];
 	}
+	free(found);
 	munmap(mem, size);
 	close(fd);
 	return nr_seen;

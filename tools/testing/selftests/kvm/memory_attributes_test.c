@@ -2,15 +2,22 @@
 /*
  * KVM_SET_MEMORY_ATTRIBUTES and the capabilities around it.
  *
- * There is no ioctl to read attributes back; what the guest sees of them is
- * tested elsewhere. Here: which arguments are accepted and which refused,
- * that time and memory depend on the number of ranges and not on their size,
- * and that the memory comes back.
+ * Here: which arguments are accepted and which refused, that time and memory
+ * depend on the number of ranges and not on their size, that the memory comes
+ * back, and that look-ups find what a model says, also while attributes change.
+ * Which memory the guest sees is tested elsewhere, and the map of attributes as
+ * such in range_map_test.c: that finds what seldom fails here.
+ *
+ * There is no ioctl to read attributes back.  A look-up is an access by a guest
+ * to a gfn without a slot, see lookup().
+ *
+ * Environment: RACE_SEED; RACE_MS and RACE_LOOPS for each race.
  */
 #include <time.h>
 
 #include "guest_memfd_util.h"
 #include "processor.h"
+#include "race.h"
 
 #define P		GMEM_PAGE_SIZE
 #define GPA		GMEM_DATA_GPA
@@ -20,7 +27,9 @@
 #define TIB		BIT_ULL(40)
 
 /* Of one call on a range of any size; emulated CPUs are slow. */
-#define MAX_CALL_NS	50000000LL
+#define MAX_CALL_NS	50000000L
+/* How often a call is measured that takes longer, see time_of(). */
+#define MAX_CALLS	200
 
 /* Noise of free memory, with caches and slabs shrunk before each reading. */
 #define SLACK_KB	384
@@ -324,19 +333,33 @@ static void test_slots_smaller_than_a_huge_page(void)
  * Cost
  */
 
-/* Best of ten: private and back to shared. */
-static s64 time_of(struct kvm_vm *vm, u64 gpa, u64 size)
+/* CPU time of this thread: others do not add to it when they preempt it. */
+static s64 cpu_ns(void)
 {
-	struct timespec start;
-	s64 ns, best = INT64_MAX;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return timespec_to_ns(ts);
+}
+
+/*
+ * The best of at least ten calls: private and back to shared.  Interrupts, and
+ * a machine below this one, can make each single call look slow, but not all of
+ * them: go on until one takes less than @enough.
+ */
+static s64 time_of(struct kvm_vm *vm, u64 gpa, u64 size, s64 enough)
+{
+	s64 start, ns, best = INT64_MAX;
 	int i;
 
-	for (i = 0; i < 10; i++) {
-		clock_gettime(CLOCK_MONOTONIC, &start);
+	for (i = 0; i < 10 || (best >= enough && i < MAX_CALLS); i++) {
+		start = cpu_ns();
 		vm_mem_set_private(vm, gpa, size);
 		vm_mem_set_shared(vm, gpa, size);
-		ns = timespec_to_ns(timespec_elapsed(start));
-		best = min(best, ns);
+		ns = cpu_ns() - start;
+		/* Not if the clock of an emulated CPU was set back. */
+		if (ns > 0)
+			best = min(best, ns);
 	}
 	return best;
 }
@@ -347,15 +370,16 @@ static void test_time_does_not_grow_with_the_size(void)
 		64 * GIB, TIB, BIT_ULL(52), WHOLE_SPACE - GPA,
 	};
 	struct kvm_vm *vm = gmem_vm_create_barebones();
-	s64 one_page, ns;
+	s64 one_page, ns, most;
 	int i;
 
-	one_page = time_of(vm, GPA, P);
-	ksft_print_msg("4 KiB: %ld us\n", one_page / 1000);
+	one_page = time_of(vm, GPA, P, MAX_CALL_NS);
+	most = min(MAX_CALL_NS, 20 * one_page + 5000000);
+	ksft_print_msg("4 KiB: %ld us of CPU time\n", one_page / 1000);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		ns = time_of(vm, GPA, sizes[i]);
+		ns = time_of(vm, GPA, sizes[i], most);
 		ksft_print_msg("0x%lx bytes: %ld us\n", sizes[i], ns / 1000);
-		TEST_ASSERT(ns < MAX_CALL_NS && ns < 20 * one_page + 5000000,
+		TEST_ASSERT(ns < most,
 			    "0x%lx bytes take %ld ns, a page takes %ld ns",
 			    sizes[i], ns, one_page);
 	}
@@ -370,8 +394,8 @@ static void test_time_does_not_grow_with_a_slot(void)
 
 	/* Nothing of it is allocated or mapped. */
 	gmem_slot_add(&slot, vm, GMEM_DATA_SLOT, GPA, 64 * GIB, NULL, -1, 0);
-	one_page = time_of(vm, GPA, P);
-	ns = time_of(vm, GPA, 64 * GIB);
+	one_page = time_of(vm, GPA, P, MAX_CALL_NS);
+	ns = time_of(vm, GPA, 64 * GIB, MAX_CALL_NS);
 	ksft_print_msg("slot of 64 GiB: page %ld us, all %ld us\n",
 		       one_page / 1000, ns / 1000);
 	TEST_ASSERT(ns < MAX_CALL_NS, "64 GiB take %ld ns", ns);
@@ -450,56 +474,463 @@ static void test_adjacent_ranges_merge(void)
 	kvm_vm_free(vm);
 }
 
+/*
+ * Look-ups
+ */
+
+/* A VM whose guest reads where it is told to, and what its attributes are. */
+struct model {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct kvm_regs start;
+	u64 *guest_gpa;
+
+	struct race_rng rng;
+	u64 seed;
+	u64 base;
+	u64 nr_gfns;
+	u8 *attributes;
+
+	/* No look-ups here, but for the edges of it that are outside. */
+	struct gmem_slot *slot;
+};
+
+static u64 lookup_gpa;
+
+static void guest_code(void)
+{
+	for (;;)
+		READ_ONCE(*(u64 *)READ_ONCE(lookup_gpa));
+}
+
+/* The guest can reach @nr_gfns at @base, where there is no slot. */
+static void model_init(struct model *m, u64 base, u64 nr_gfns, u64 seed)
+{
+	*m = (struct model) {
+		.rng.state = seed,
+		.seed = seed,
+		.base = base,
+		.nr_gfns = nr_gfns,
+	};
+	m->attributes = calloc(1, nr_gfns);
+	TEST_ASSERT(m->attributes, "no memory");
+	m->vm = __vm_create_type(VM_MODE_DEFAULT, 1, nr_gfns,
+				 KVM_X86_SW_PROTECTED_VM);
+	m->vcpu = vm_vcpu_add(m->vm, 0, guest_code);
+	virt_map(m->vm, base, base, nr_gfns);
+	m->guest_gpa = addr_gva2hva(m->vm, (vm_vaddr_t)&lookup_gpa);
+	vcpu_regs_get(m->vcpu, &m->start);
+}
+
+static void model_free(struct model *m)
+{
+	kvm_vm_free(m->vm);
+	free(m->attributes);
+}
+
+/*
+ * What KVM finds for a gfn.  There is no slot, so that each access is looked up
+ * anew: private memory is missing, and anything else is MMIO.
+ */
+static u64 lookup(struct model *m, u64 gpa)
+{
+	struct kvm_run *run = m->vcpu->run;
+	int ret;
+
+	WRITE_ONCE(*m->guest_gpa, gpa);
+	do {
+		ret = __vcpu_run(m->vcpu);
+	} while (ret && errno == EINTR);
+
+	if (!ret && run->exit_reason == KVM_EXIT_MMIO) {
+		TEST_ASSERT(run->mmio.phys_addr == gpa && !run->mmio.is_write,
+			    "MMIO at 0x%llx, wanted 0x%lx",
+			    run->mmio.phys_addr, gpa);
+		return 0;
+	}
+
+	TEST_ASSERT(ret && errno == EFAULT &&
+		    run->exit_reason == KVM_EXIT_MEMORY_FAULT,
+		    "0x%lx: KVM_RUN = %d, errno %d, exit reason %u (%s)", gpa,
+		    ret, errno, run->exit_reason,
+		    exit_reason_str(run->exit_reason));
+	TEST_ASSERT(run->memory_fault.flags == KVM_MEMORY_EXIT_FLAG_PRIVATE &&
+		    run->memory_fault.gpa == gpa &&
+		    run->memory_fault.size == P,
+		    "flags 0x%llx gpa 0x%llx size 0x%llx, wanted private 0x%lx",
+		    run->memory_fault.flags, run->memory_fault.gpa,
+		    run->memory_fault.size, gpa);
+	/* The guest would read there again. */
+	run->s.regs.regs = m->start;
+	run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+	return PRIVATE;
+}
+
+static bool model_has_slot_at(struct model *m, u64 gpa)
+{
+	return m->slot && gpa >= m->slot->gpa &&
+	       gpa - m->slot->gpa < m->slot->size;
+}
+
+/* Compare what is in the window and in no slot. */
+static void model_check_gfn(struct model *m, u64 i)
+{
+	u64 gpa = m->base + i * P, found;
+
+	if (i >= m->nr_gfns || model_has_slot_at(m, gpa))
+		return;
+
+	found = lookup(m, gpa);
+	TEST_ASSERT(found == (m->attributes[i] ? PRIVATE : 0),
+		    "RACE_SEED=0x%lx: gfn 0x%lx of 0x%lx is %s", m->seed, i,
+		    m->nr_gfns, found ? "private" : "shared");
+}
+
+static void model_check_all(struct model *m)
+{
+	u64 i;
+
+	for (i = 0; i < m->nr_gfns; i++)
+		model_check_gfn(m, i);
+}
+
+static void model_set(struct model *m, u64 first, u64 nr, bool private)
+{
+	vm_set_memory_attributes(m->vm, m->base + first * P, nr * P,
+				 private ? PRIVATE : 0);
+	memset(m->attributes + first, private, nr);
+}
+
+/* One of the edges of a change, from both sides. */
+static void model_check(struct model *m, u64 first, u64 nr)
+{
+	u64 edge = race_random_below(&m->rng, 2) ? first : first + nr;
+
+	model_check_gfn(m, edge - 1);
+	model_check_gfn(m, edge);
+}
+
+/* Mostly short ranges; now and then a long one. */
+static void model_random_range(struct model *m, u64 *first, u64 *nr)
+{
+	*first = race_random_below(&m->rng, m->nr_gfns);
+	*nr = 1 + race_random_below(&m->rng, m->nr_gfns - *first);
+	if (race_random_below(&m->rng, 4))
+		*nr = min(*nr, 8UL);
+}
+
 /* Random calls over a small window, with slots coming and going. */
 static void test_random_ranges(void)
 {
 	const u64 nr_gfns = 4096;
-	u64 before, first, nr, base = GPA - nr_gfns / 2 * P;
-	unsigned int seed = time(NULL);
+	u64 first, nr, before, seed = race_seed();
 	struct gmem_slot slot;
-	struct kvm_vm *vm;
+	struct model m;
 	int i;
 
-	ksft_print_msg("seed %u\n", seed);
+	ksft_print_msg("RACE_SEED=0x%lx\n", seed);
 	before = gmem_free_kb();
-	vm = gmem_vm_create_barebones();
-	gmem_slot_add(&slot, vm, GMEM_DATA_SLOT, GPA, nr_gfns / 4 * P, NULL, -1,
-		      0);
-	for (i = 0; i < 20000; i++) {
-		first = rand_r(&seed) % nr_gfns;
-		nr = 1 + rand_r(&seed) % (nr_gfns - first);
-		if (rand_r(&seed) % 4)
-			nr = min(nr, 8UL);
-		vm_set_memory_attributes(vm, base + first * P, nr * P,
-					 rand_r(&seed) & 1 ? PRIVATE : 0);
+	model_init(&m, GPA - nr_gfns / 2 * P, nr_gfns, seed);
+	gmem_slot_add(&slot, m.vm, GMEM_DATA_SLOT, GPA, nr_gfns / 4 * P, NULL,
+		      -1, 0);
+	m.slot = &slot;
+	for (i = 0; i < 10000; i++) {
+		model_random_range(&m, &first, &nr);
+		model_set(&m, first, nr, race_random_below(&m.rng, 2));
+		model_check(&m, first, nr);
 		if (i % 1000)
 			continue;
 		gmem_slot_delete(&slot);
-		slot.gpa = base + (first / 2) * P;
+		m.slot = NULL;
+		model_check_all(&m);
+		slot.gpa = m.base + (first / 2) * P;
 		gmem_slot_bind(&slot);
+		m.slot = &slot;
 	}
-	gmem_vm_free(vm, &slot);
+	gmem_slot_delete(&slot);
+	m.slot = NULL;
+	model_check_all(&m);
+	model_free(&m);
+	gmem_slot_free(&slot);
 	gmem_assert_mem_returned(before, SLACK_KB);
+}
+
+/* Change one of the VMs; look there, and at the same gfns of another. */
+static void change_one_of(struct model *models, int nr_models)
+{
+	int i = race_random_below(&models[0].rng, nr_models);
+	struct model *m = &models[i];
+	u64 first, nr;
+
+	model_random_range(m, &first, &nr);
+	model_set(m, first, nr, race_random_below(&m->rng, 2));
+	model_check(m, first, nr);
+	model_check(&models[(i + 1) % nr_models], first, nr);
 }
 
 static void test_attributes_are_per_vm(void)
 {
-	u64 before = gmem_free_kb();
-	struct kvm_vm *vms[8];
+	u64 before = gmem_free_kb(), seed = race_seed();
+	struct model models[8];
+	const int nr = ARRAY_SIZE(models);
 	int i, j;
 
-	for (i = 0; i < ARRAY_SIZE(vms); i++)
-		vms[i] = gmem_vm_create_barebones();
+	ksft_print_msg("RACE_SEED=0x%lx\n", seed);
+	for (i = 0; i < nr; i++)
+		model_init(&models[i], GPA, 2048, seed + i);
 	for (j = 0; j < 4096; j++)
-		for (i = 0; i < ARRAY_SIZE(vms); i++)
-			vm_mem_set_private(vms[i], GPA + 2 * j * P, P);
+		change_one_of(models, nr);
+	/* Many ranges in each of them, and in each others. */
+	for (i = 0; i < nr; i++)
+		for (j = 0; j < 512; j++)
+			model_set(&models[i], 4 * j + i / 2, 1 + i % 2, j % 4);
 	/* Freeing one leaves the others' trees alone. */
-	for (i = 0; i < ARRAY_SIZE(vms); i++) {
-		kvm_vm_free(vms[i]);
-		for (j = i + 1; j < ARRAY_SIZE(vms); j++)
-			vm_mem_set_shared(vms[j], GPA + 2 * i * P, 64 * P);
+	for (i = 0; i < nr; i++) {
+		model_check_all(&models[i]);
+		model_free(&models[i]);
+		for (j = 0; i + 1 < nr && j < 64; j++)
+			change_one_of(models + i + 1, nr - i - 1);
 	}
 	gmem_assert_mem_returned(before, SLACK_KB);
+}
+
+/*
+ * Look-ups that race with changes
+ */
+
+/* The gfn that is looked up, in the middle of a window; it never changes. */
+#define RACE_GFNS	256
+#define RACE_GFN	(RACE_GFNS / 2)
+#define RACE_GPA	(GPA + RACE_GFN * P)
+#define RACE_CHANGES	32
+/* In a loop of a race: a guest takes much longer than KVM_PRE_FAULT_MEMORY. */
+#define RACE_GUEST	64
+#define RACE_PRE_FAULT	4096
+/* Other ranges, on either side of the window. */
+#define RACE_RANGES	2048
+
+struct lookup_race {
+	struct model m;
+	void (*change)(struct lookup_race *r, int i);
+	u64 (*lookup)(struct model *m, u64 gpa);
+	int nr_in_loop;
+	/* Odd while a change is under way. */
+	u64 count;
+	bool end;
+	u64 nr_lookups;
+	u64 nr_met;
+	u64 nr_wrong;
+};
+
+static void race_set(struct lookup_race *r, u64 first, u64 nr, bool private)
+{
+	TEST_ASSERT(first > RACE_GFN || first + nr <= RACE_GFN,
+		    "0x%lx + 0x%lx changes what must not change", first, nr);
+	__atomic_add_fetch(&r->count, 1, __ATOMIC_SEQ_CST);
+	model_set(&r->m, first, nr, private);
+	__atomic_add_fetch(&r->count, 1, __ATOMIC_SEQ_CST);
+}
+
+static void race_setup(void *ctx)
+{
+	struct lookup_race *r = ctx;
+
+	r->end = false;
+}
+
+/* As long as there are look-ups, too. */
+static void race_run_changes(void *ctx)
+{
+	struct lookup_race *r = ctx;
+	int i;
+
+	for (i = 0; i < RACE_CHANGES || !READ_ONCE(r->end); i++)
+		r->change(r, i);
+}
+
+static void race_run_lookups(void *ctx)
+{
+	struct lookup_race *r = ctx;
+	u64 want = r->m.attributes[RACE_GFN] ? PRIVATE : 0;
+	u64 before, after, found;
+	int i;
+
+	for (i = 0; i < r->nr_in_loop; i++) {
+		before = __atomic_load_n(&r->count, __ATOMIC_SEQ_CST);
+		found = r->lookup(&r->m, RACE_GPA);
+		after = __atomic_load_n(&r->count, __ATOMIC_SEQ_CST);
+		r->nr_lookups++;
+		r->nr_met += before != after || before & 1;
+		r->nr_wrong += found != want;
+	}
+	WRITE_ONCE(r->end, true);
+}
+
+static bool race_check(void *ctx)
+{
+	struct lookup_race *r = ctx;
+
+	return !r->nr_wrong;
+}
+
+static void race_run_all(struct lookup_race *r, bool private)
+{
+	static const struct race_ops ops = {
+		.name = "look-up",
+		.setup = race_setup,
+		.run_a = race_run_changes,
+		.run_b = race_run_lookups,
+		.check = race_check,
+	};
+	struct race_stats stats;
+	bool ok = race_run(&ops, r, 1000000, 3000, &stats);
+
+	ksft_print_msg("%lu changes, %lu look-ups, %lu met a change\n",
+		       r->count / 2, r->nr_lookups, r->nr_met);
+	TEST_ASSERT(!r->nr_wrong,
+		    "RACE_SEED=0x%lx: %lu of %lu look-ups found a %s gfn %s",
+		    stats.seed, r->nr_wrong, r->nr_lookups,
+		    private ? "private" : "shared",
+		    private ? "shared" : "private");
+	TEST_ASSERT(ok, "the race failed");
+	/* Only with a single CPU, race_run() is content without overlaps. */
+	TEST_ASSERT(r->nr_met || !stats.overlaps, "no look-up met a change");
+}
+
+/* All of the window is private at first, or nothing; the guest accesses it. */
+static void race_guest(bool private,
+		       void (*change)(struct lookup_race *r, int i))
+{
+	struct lookup_race r = {
+		.change = change,
+		.lookup = lookup,
+		.nr_in_loop = RACE_GUEST,
+	};
+
+	model_init(&r.m, GPA, RACE_GFNS, race_seed());
+	model_set(&r.m, 0, RACE_GFNS, private);
+	race_run_all(&r, private);
+	model_check_all(&r.m);
+	model_free(&r.m);
+}
+
+/*
+ * What KVM finds for a gfn in a slot without a file.  That is many times as fast
+ * as the guest.  But memory that is shared is mapped then, and not looked up any
+ * more until it becomes private.
+ */
+static u64 lookup_in_slot(struct model *m, u64 gpa)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = P };
+	int ret;
+
+	do {
+		ret = vcpu_pre_fault_once(m->vcpu, &range);
+	} while (ret == -EINTR);
+
+	TEST_ASSERT(!ret || ret == -EFAULT, "KVM_PRE_FAULT_MEMORY: %d", ret);
+	return ret ? PRIVATE : 0;
+}
+
+/*
+ * Around the window, from the inside to the outside, so that its range is near
+ * the root of the tree.  A look-up that has come by there has a long way to go
+ * until it finds that the gfn is in no other range: time for a change.
+ */
+static void race_add_ranges(struct kvm_vm *vm)
+{
+	u64 i;
+
+	for (i = 1; i <= RACE_RANGES; i++) {
+		vm_mem_set_private(vm, GPA - 2 * i * P, P);
+		vm_mem_set_private(vm, GPA + (RACE_GFNS + 2 * i - 1) * P, P);
+	}
+}
+
+static void race_pre_fault(void (*change)(struct lookup_race *r, int i))
+{
+	struct lookup_race r = {
+		.change = change,
+		.lookup = lookup_in_slot,
+		.nr_in_loop = RACE_PRE_FAULT,
+	};
+	void *hva = gmem_alloc_hva(RACE_GPA, P);
+
+	model_init(&r.m, GPA, RACE_GFNS, race_seed());
+	vm_set_user_memory_region(r.m.vm, GMEM_DATA_SLOT, 0, RACE_GPA, P, hva);
+	ASSERT_EQ(lookup_in_slot(&r.m, RACE_GPA), 0UL);
+	model_set(&r.m, 0, RACE_GFNS, true);
+	race_add_ranges(r.m.vm);
+	race_run_all(&r, true);
+	vm_set_user_memory_region(r.m.vm, GMEM_DATA_SLOT, 0, RACE_GPA, 0, hva);
+	model_check_all(&r.m);
+	model_free(&r.m);
+	gmem_free_hva(hva, P);
+}
+
+/* Cut the private range, of which the gfn is the rear part, and mend it. */
+static void change_before_gfn(struct lookup_race *r, int i)
+{
+	race_set(r, RACE_GFN - 8, 4, i % 2);
+}
+
+static void change_behind_gfn(struct lookup_race *r, int i)
+{
+	race_set(r, RACE_GFN + 4, 4, i % 2);
+}
+
+/* Each range that goes is used again for the one that comes. */
+static void change_both_neighbours(struct lookup_race *r, int i)
+{
+	race_set(r, i & 2 ? RACE_GFN + 1 : RACE_GFN - 1, 1, !(i % 2));
+}
+
+/* Either below the gfn or above it. */
+static void change_at_random(struct lookup_race *r, int i)
+{
+	u64 first = 1 + race_random_below(&r->m.rng, RACE_GFN - 1);
+	u64 nr = 1 + race_random_below(&r->m.rng, RACE_GFN - first);
+
+	if (race_random_below(&r->m.rng, 4))
+		nr = min(nr, 2UL);
+	if (race_random_below(&r->m.rng, 2))
+		first = 2 * RACE_GFN - (first + nr - 1);
+	race_set(r, first, nr, race_random_below(&r->m.rng, 2));
+}
+
+static void test_lookup_of_private_gfn_behind_changes(void)
+{
+	race_pre_fault(change_before_gfn);
+}
+
+static void test_lookup_of_private_gfn_before_changes(void)
+{
+	race_pre_fault(change_behind_gfn);
+}
+
+static void test_lookup_of_private_gfn_amid_random_changes(void)
+{
+	race_pre_fault(change_at_random);
+}
+
+static void test_guest_sees_private_gfn_behind_changes(void)
+{
+	race_guest(true, change_before_gfn);
+}
+
+static void test_guest_sees_private_gfn_amid_random_changes(void)
+{
+	race_guest(true, change_at_random);
+}
+
+static void test_guest_sees_shared_gfn_amid_changes(void)
+{
+	race_guest(false, change_both_neighbours);
+}
+
+static void test_guest_sees_shared_gfn_amid_random_changes(void)
+{
+	race_guest(false, change_at_random);
 }
 
 static const struct gmem_test tests[] = {
@@ -524,6 +955,13 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_adjacent_ranges_merge),
 	GMEM_TEST(test_random_ranges),
 	GMEM_TEST(test_attributes_are_per_vm),
+	GMEM_TEST(test_lookup_of_private_gfn_behind_changes),
+	GMEM_TEST(test_lookup_of_private_gfn_before_changes),
+	GMEM_TEST(test_lookup_of_private_gfn_amid_random_changes),
+	GMEM_TEST(test_guest_sees_private_gfn_behind_changes),
+	GMEM_TEST(test_guest_sees_private_gfn_amid_random_changes),
+	GMEM_TEST(test_guest_sees_shared_gfn_amid_changes),
+	GMEM_TEST(test_guest_sees_shared_gfn_amid_random_changes),
 };
 
 int main(void)

@@ -40,6 +40,8 @@ s64 admin_total(const char *key);
  * Trace events, in an instance of their own
  */
 
+/* Whether the following does not skip. */
+bool admin_has_trace(void);
 /* Begin to record; @events are names like "guest_memfd/guest_memfd_bind". */
 void admin_trace_start(const char * const *events, int nr);
 /* What was recorded since the last call; free() it. */

@@ -53,6 +53,8 @@ static inline bool pfn_is_poisoned(u64 pfn)
 
 /* The page frame mapped at an address of this process, 0 if none is. */
 u64 pfn_at(const void *hva);
+/* The same for @nr pages. */
+void pfns_at(const void *hva, u64 nr, u64 *pfns);
 
 /*
  * The page frames of private memory, charged to @cg, whose first words the guest

@@ -162,6 +162,12 @@ static void trace_create(void)
 		    trace_dir, errno);
 }
 
+bool admin_has_trace(void)
+{
+	return !access(TRACEFS "/instances", W_OK) &&
+	       !access(TRACEFS "/events/guest_memfd", F_OK);
+}
+
 /* truncate() would do nothing: it is opening the file that empties the trace. */
 static void trace_empty(void)
 {

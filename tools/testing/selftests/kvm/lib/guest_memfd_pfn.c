@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <linux/elf.h>
 
+#include "guest_memfd_admin.h"
 #include "guest_memfd_guest.h"
 #include "guest_memfd_pfn.h"
 #include "guest_memfd_undo.h"
@@ -41,13 +42,67 @@ bool gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
 	return write_file(path, text);
 }
 
+/*
+ * The folios that have been allocated in the cgroup, as far as that is known: to
+ * ask for the cgroup of each page of the machine takes a debug kernel seconds.
+ */
+#define MAX_FOLIOS	4096
+#define GET_FOLIO	"guest_memfd_get_folio"
+
+static struct run {
+	u64 pfn;
+	u64 nr;
+} folios[MAX_FOLIOS];
+static u64 nr_folios;
+static bool all_pages;
+
+static void folios_read(const char *trace)
+{
+	u64 pfn, order, before = nr_folios;
+	const char *p;
+
+	for (p = trace; (p = strstr(p, GET_FOLIO ": ")); p++) {
+		if (sscanf(p, GET_FOLIO ": ino=%*u index=%*x pfn=%lx order=%lu",
+			   &pfn, &order) != 2)
+			continue;
+		/* Some may have been overwritten, too. */
+		if (nr_folios == MAX_FOLIOS)
+			all_pages = true;
+		if (all_pages)
+			return;
+		folios[nr_folios++] = (struct run) {
+			pfn & ~((1UL << order) - 1), 1UL << order
+		};
+	}
+	if (nr_folios == before)
+		all_pages = true;
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
 void gmem_cgroup_leave(const struct gmem_cgroup *cg)
 {
+	char *trace;
+
 	gmem_group_return();
+	if (!admin_has_trace())
+		return;
+	trace = admin_trace_read();
+	folios_read(trace);
+	free(trace);
 }
 
 void gmem_cgroup_enter(const struct gmem_cgroup *cg)
 {
+	static const char * const events[] = { "guest_memfd/" GET_FOLIO };
+
+	if (admin_has_trace())
+		admin_trace_start(events, ARRAY_SIZE(events));
 	TEST_ASSERT(gmem_cgroup_write(cg, "cgroup.procs", "0"),
 		    "cannot enter the cgroup, errno %d", errno);
 }
@@ -103,11 +158,26 @@ u64 pfn_cgroup(u64 pfn)
 #define PAGEMAP_PRESENT		BIT_ULL(63)
 #define PAGEMAP_PFN		GENMASK_ULL(54, 0)
 
+void pfns_at(const void *hva, u64 nr, u64 *pfns)
+{
+	int fd = open_proc("/proc/self/pagemap");
+	ssize_t size = nr * sizeof(*pfns);
+	u64 i;
+
+	TEST_ASSERT(pread(fd, pfns, size, (u64)hva / GMEM_PAGE_SIZE *
+			  sizeof(*pfns)) == size,
+		    "/proc/self/pagemap: errno %d", errno);
+	close(fd);
+	for (i = 0; i < nr; i++)
+		pfns[i] = pfns[i] & PAGEMAP_PRESENT ? pfns[i] & PAGEMAP_PFN : 0;
+}
+
 u64 pfn_at(const void *hva)
 {
-	u64 entry = read_u64("/proc/self/pagemap", (u64)hva / GMEM_PAGE_SIZE);
+	u64 pfn;
 
-	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_PFN : 0;
+	pfns_at(hva, 1, &pfn);
+	return pfn;
 }
 
 /* Page cache by its flags: everything that the kernel itself allocated is not. */
@@ -119,22 +189,66 @@ static bool is_file_page(u64 flags)
 	return (flags & BIT_ULL(KPF_UPTODATE)) && !(flags & other);
 }
 
-u64 gmem_cgroup_find_pfns(const struct gmem_cgroup *cg, u64 *pfns, u64 max)
+struct search {
+	const struct gmem_cgroup *cg;
+	int groups;
+	u64 *pfns;
+	u64 max;
+	u64 nr;		/* found */
+};
+
+/* Return: the pfn to go on with, or 0 if there is none. */
+static u64 search_pages(struct search *s, u64 pfn, u64 nr)
 {
-	int groups = open_proc("/proc/kpagecgroup");
-	u64 buf[512], pfn = 0, nr = 0;
+	u64 buf[512];
 	ssize_t len, i;
 
-	while ((len = read(groups, buf, sizeof(buf))) > 0) {
-		for (i = 0; i < len / (ssize_t)sizeof(u64); i++, pfn++) {
-			if (buf[i] != cg->ino || !is_file_page(pfn_flags(pfn)))
-				continue;
-			if (nr++ < max)
-				pfns[nr - 1] = pfn;
-		}
+	len = pread(s->groups, buf, min(nr * sizeof(u64), sizeof(buf)),
+		    pfn * sizeof(u64));
+	if (len <= 0)
+		return 0;
+	for (i = 0; i < len / (ssize_t)sizeof(u64); i++, pfn++) {
+		if (buf[i] != s->cg->ino || !is_file_page(pfn_flags(pfn)))
+			continue;
+		if (s->nr++ < s->max)
+			s->pfns[s->nr - 1] = pfn;
 	}
-	close(groups);
-	return nr;
+	return pfn;
+}
+
+static void search_folios(struct search *s)
+{
+	u64 i, pfn = 0, end;
+
+	qsort(folios, nr_folios, sizeof(*folios), compare_runs);
+	for (i = 0; i < nr_folios; i++) {
+		/* It may have been in another before. */
+		pfn = max(pfn, folios[i].pfn);
+		end = folios[i].pfn + folios[i].nr;
+		while (pfn && pfn < end)
+			pfn = search_pages(s, pfn, end - pfn);
+	}
+}
+
+u64 gmem_cgroup_find_pfns(const struct gmem_cgroup *cg, u64 *pfns, u64 max)
+{
+	struct search s = {
+		.cg = cg,
+		.groups = open_proc("/proc/kpagecgroup"),
+		.pfns = pfns,
+		.max = max,
+	};
+	u64 pfn = 0;
+
+	if (nr_folios && !all_pages) {
+		search_folios(&s);
+	} else {
+		do {
+			pfn = search_pages(&s, pfn, ~0UL / sizeof(u64));
+		} while (pfn);
+	}
+	close(s.groups);
+	return s.nr;
 }
 
 /* Where an address is in /proc/kcore, which is an ELF file; -1 if it is not. */

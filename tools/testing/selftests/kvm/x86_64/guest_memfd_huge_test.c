@@ -183,6 +183,48 @@ static void test_allocation_is_inside_the_slot(void)
 	guest_end(&f);
 }
 
+/*
+ * Two slots that share a folio, and the file is closed: both lose what they have,
+ * one after the other.
+ */
+static void check_shared_folio_is_lost(u64 middle)
+{
+	const u64 size = 3 * H;
+	struct guest_fixture f;
+
+	huge_start_empty(&f, size, "always");
+	gmem_slot_delete(&f.slot);
+	gmem_allocate(f.slot.fd, 0, size);
+	gmem_assert_usage(f.slot.fd, size, size, "allocated");
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GPA, middle, f.slot.hva, f.slot.fd, 0);
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT + 1, KVM_MEM_GUEST_MEMFD,
+				   GPA + middle, size - middle,
+				   f.slot.hva + middle, f.slot.fd, middle);
+	guest_fill(f.vcpu, GPA, size, 1);
+	close(f.slot.fd);
+	f.slot.own_fd = false;
+
+	guest_cmd_set(f.vcpu, GUEST_OP_READ, GPA + middle, 0, 0);
+	guest_expect_private_fault(f.vcpu, GPA + middle);
+	vm_mem_set_shared(f.vm, GPA, size);
+	guest_cmd_finish(f.vcpu);
+	guest_check_zero(f.vcpu, GPA, size);
+
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GPA, 0, NULL, -1, 0);
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT + 1, KVM_MEM_GUEST_MEMFD,
+				   GPA + middle, 0, NULL, -1, 0);
+	kvm_vm_free(f.vm);
+}
+
+static void test_slots_lose_a_folio_that_they_share(void)
+{
+	check_shared_folio_is_lost(H / 2);
+	check_shared_folio_is_lost(H + P);
+	check_shared_folio_is_lost(3 * H - P);
+}
+
 static void test_memory_policy_bounds_folios(void)
 {
 	unsigned long node0 = 1;
@@ -528,6 +570,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_present_page_keeps_its_neighbours_small),
 	GMEM_TEST(test_allocation_is_inside_the_attribute_range),
 	GMEM_TEST(test_allocation_is_inside_the_slot),
+	GMEM_TEST(test_slots_lose_a_folio_that_they_share),
 	GMEM_TEST(test_memory_policy_bounds_folios),
 	GMEM_TEST(test_full_group_gets_small_folios),
 	GMEM_TEST(test_failed_allocation_gets_small_folios),

@@ -19,10 +19,10 @@
 #define P		GMEM_PAGE_SIZE
 #define NR_PAGES	GMEM_FILE_PAGES
 #define FILE_SIZE	GMEM_FILE_SIZE
-#define BIG_SIZE	(16ULL << 20)
+#define BIG_SIZE	(8ULL << 20)
 #define MAX_NODES	64
 /* Policies of single pages, and how often. */
-#define NR_POLICIES	4096
+#define NR_POLICIES	1024
 #define NR_ROUNDS	10
 #define LEAK_TRIES	10
 

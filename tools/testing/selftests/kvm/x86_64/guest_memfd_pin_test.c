@@ -8,8 +8,7 @@
  * knows to get at page cache, and look at them from the guest again.
  */
 #define _GNU_SOURCE /* for sync_file_range(2), readahead(2) */
-#include <sched.h>
-#include <time.h>
+#include <fcntl.h>
 
 #include "guest_memfd_guest.h"
 #include "guest_memfd_pfn.h"
@@ -26,12 +25,15 @@ static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
 	bool ok;
+	int err;
 
 	if (fd < 0)
 		return false;
 
 	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	err = errno;
 	close(fd);
+	errno = err;
 	return ok;
 }
 
@@ -149,102 +151,50 @@ static void test_contents_survive_truncation(void)
 	check_contents_survive_both(truncate_file);
 }
 
-/* How often kswapd has started to reclaim. */
-static u64 nr_reclaims(void)
+#define RECLAIM_ALL	GMEM_CGROUP_ROOT "/memory.reclaim"
+#define PRESS_CACHE	(1 << 20)
+
+/* Pages that reclaim has got out of all cgroups. */
+static u64 nr_reclaimed(void)
 {
+	u64 nr = 0;
 	char line[128];
-	u64 val, sum = 0;
 	FILE *f;
 
-	f = fopen("/proc/vmstat", "r");
-	TEST_ASSERT(f, "cannot open /proc/vmstat, errno %d", errno);
+	f = fopen(GMEM_CGROUP_ROOT "/memory.stat", "r");
+	TEST_ASSERT(f, "cannot open the root's memory.stat, errno %d", errno);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "pageoutrun %lu", &val) == 1)
-			sum += val;
+		if (sscanf(line, "pgsteal %lu", &nr) == 1)
+			break;
 	fclose(f);
-	return sum;
-}
-
-#define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
-#define PRESS_SIZE	(16 << 20)
-/* Seconds, on a busy machine. */
-#define PRESS_TIMEOUT	60
-
-/* Read page cache of a disk, anew, and have it reclaimed from our own group. */
-static void reclaim_page_cache(int fd)
-{
-	char buf[GMEM_PAGE_SIZE];
-	int i;
-
-	TEST_ASSERT(!posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "ram0");
-	TEST_ASSERT(!lseek(fd, 0, SEEK_SET), "ram0");
-	for (i = 0; i < 256; i++)
-		TEST_ASSERT(read(fd, buf, sizeof(buf)) > 0,
-			    "/dev/ram0: errno %d", errno);
-	gmem_free_kb();
+	return nr;
 }
 
 /*
- * Having got nothing out of several rounds, kswapd of a node gives up, until
- * something has been reclaimed there: see to that on the nodes of all CPUs.
- */
-static void encourage_kswapd(void)
-{
-	int fd = open("/dev/ram0", O_RDONLY), cpu;
-	cpu_set_t all, one;
-
-	if (fd < 0)
-		gmem_skip("no /dev/ram0, errno %d", errno);
-	gmem_group_enter();
-	TEST_ASSERT(!sched_getaffinity(0, sizeof(all), &all), "affinity");
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &all))
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		TEST_ASSERT(!sched_setaffinity(0, sizeof(one), &one),
-			    "CPU %d, errno %d", cpu, errno);
-		reclaim_page_cache(fd);
-	}
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(all), &all), "affinity");
-	close(fd);
-}
-
-static void touch_new_memory(void)
-{
-	char *mem;
-	int i;
-
-	mem = mmap(NULL, PRESS_SIZE, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	TEST_ASSERT(mem != MAP_FAILED, "mmap() failed, errno %d", errno);
-	for (i = 0; i < PRESS_SIZE; i += GMEM_PAGE_SIZE)
-		mem[i] = 1;
-	munmap(mem, PRESS_SIZE);
-}
-
-/*
- * Let kswapd want more free memory than there is, whatever that is by now: it
- * takes what it can get.  Allocations still succeed, the reserve is smaller
- * than what is free.
+ * Have the whole machine's memory scanned, for more than there is: of what can
+ * go, as the page cache of a disk, nothing is left then.
  */
 static void press(int fd)
 {
-	time_t end = time(NULL) + PRESS_TIMEOUT;
-	u64 before = nr_reclaims();
-	char text[32];
+	int disk = open("/dev/ram0", O_RDONLY), i;
+	char buf[GMEM_PAGE_SIZE];
+	u64 before;
 
-	/* One has begun before, perhaps, and the last may not have ended. */
-	while (nr_reclaims() < before + 3) {
-		TEST_ASSERT(time(NULL) <= end, "nothing was reclaimed");
-		encourage_kswapd();
-		snprintf(text, sizeof(text), "%lu",
-			 gmem_meminfo_kb("MemFree") / 10 * 9);
-		gmem_setting_write(MIN_FREE, text);
-		touch_new_memory();
-		usleep(10000);
-		gmem_setting_restore(MIN_FREE);
-	}
+	if (disk < 0)
+		gmem_skip("no /dev/ram0, errno %d", errno);
+	if (access(RECLAIM_ALL, W_OK))
+		gmem_skip("no " RECLAIM_ALL);
+	TEST_ASSERT(!posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED), "ram0");
+	for (i = 0; i < PRESS_CACHE / GMEM_PAGE_SIZE; i++)
+		TEST_ASSERT(read(disk, buf, sizeof(buf)) > 0,
+			    "/dev/ram0: errno %d", errno);
+	before = nr_reclaimed();
+	/* It cannot get that much. */
+	TEST_ASSERT(!write_file(RECLAIM_ALL, "1T") && errno == EAGAIN,
+		    "errno %d", errno);
+	TEST_ASSERT(nr_reclaimed() >= before + PRESS_CACHE / GMEM_PAGE_SIZE,
+		    "%lu pages were reclaimed", nr_reclaimed() - before);
+	close(disk);
 }
 
 static void test_contents_survive_memory_pressure(void)

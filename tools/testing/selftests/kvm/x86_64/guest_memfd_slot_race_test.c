@@ -28,7 +28,7 @@
 #define GUEST_MEMFD_FLAG_MMAP	BIT_ULL(0)
 #endif
 
-#define RACE_MS		6000
+#define RACE_MS		4000
 #define STRING_BYTES	0x80
 
 enum slot_kind {
@@ -43,6 +43,11 @@ struct slot_race {
 	void *hva;
 	int fd;
 	bool clock;
+	int big_fd;
+
+	/* How often all of the memory has been made private and shared. */
+	u64 changes;
+	bool stop;
 
 	/* Of the vCPU's thread: how often it left, and for lack of the slot. */
 	u64 exits, missing;
@@ -172,6 +177,37 @@ static bool race_exit(struct slot_race *r, int ret)
 	return run->io.port == PIO_PORT;
 }
 
+/*
+ * Behind the data slot, memory that is not changed by one piece: a slot that
+ * stays, mapped in huge pages.
+ */
+#define BIG_SLOT	25
+#define BIG_GPA		(GMEM_DATA_GPA + GMEM_HUGE_SIZE)
+#define BIG_SIZE	(64ULL << 20)
+
+static void big_slot_add(struct slot_race *r)
+{
+	int fd = vm_create_guest_memfd(r->f.vm, BIG_SIZE,
+				       GUEST_MEMFD_FLAG_HUGEPAGE);
+
+	vm_set_user_memory_region2(r->f.vm, BIG_SLOT, KVM_MEM_GUEST_MEMFD,
+				   BIG_GPA, BIG_SIZE,
+				   gmem_alloc_hva(BIG_GPA, BIG_SIZE), fd, 0);
+	gmem_allocate(fd, 0, BIG_SIZE);
+	r->big_fd = fd;
+}
+
+/* As far as it is private just now. */
+static void big_slot_map(struct slot_race *r)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = BIG_GPA,
+		.size = BIG_SIZE,
+	};
+
+	__vcpu_ioctl(r->f.vcpu, KVM_PRE_FAULT_MEMORY, &range);
+}
+
 static void *race_thread(void *arg)
 {
 	struct slot_race *r = arg;
@@ -179,6 +215,8 @@ static void *race_thread(void *arg)
 	while (race_exit(r, __vcpu_run(r->f.vcpu))) {
 		if (r->clock)
 			__vcpu_ioctl(r->f.vcpu, KVM_KVMCLOCK_CTRL, NULL);
+		if (r->big_fd >= 0)
+			big_slot_map(r);
 	}
 	return NULL;
 }
@@ -215,6 +253,7 @@ static void alias_in_data_slot(struct kvm_vm *vm)
 static void slot_race_start(struct slot_race *r, enum slot_kind kind)
 {
 	memset(r, 0, sizeof(*r));
+	r->big_fd = -1;
 	guest_start(&r->f, DATA_SIZE);
 	emul_map(r->f.vm);
 	alias_in_data_slot(r->f.vm);
@@ -236,25 +275,53 @@ static void slot_race_start(struct slot_race *r, enum slot_kind kind)
 	slot_set(r, DATA_SIZE);
 }
 
+static void *change_attributes(void *arg)
+{
+	u64 size = BIG_GPA + BIG_SIZE - GMEM_DATA_GPA;
+	struct slot_race *r = arg;
+
+	while (!READ_ONCE(r->stop)) {
+		vm_mem_set_private(r->f.vm, GMEM_DATA_GPA, size);
+		/* Let it be mapped. */
+		usleep(1000);
+		vm_mem_set_shared(r->f.vm, GMEM_DATA_GPA, size);
+		usleep(1000);
+		r->changes++;
+	}
+	return NULL;
+}
+
 static void slot_race_end(struct slot_race *r)
 {
 	if (r->kind == CONVERTIBLE)
 		close(r->fd);
+	if (r->big_fd >= 0)
+		close(r->big_fd);
 	guest_end(&r->f);
 }
 
-static void check_race(enum slot_kind kind, u64 (*fn)(void))
+static void __check_race(enum slot_kind kind, u64 (*fn)(void), bool change)
 {
+	pthread_t thread, changer;
 	struct slot_race r;
-	pthread_t thread;
 
 	emul_force();
 	slot_race_start(&r, kind);
 	r.clock = fn == guest_pv_time;
 	guest_cmd_set(r.f.vcpu, GUEST_OP_CALL, (u64)fn, 0, 0);
+	if (change)
+		big_slot_add(&r);
 	pthread_create(&thread, NULL, race_thread, &r);
+	if (change)
+		pthread_create(&changer, NULL, change_attributes, &r);
 	race_delete_and_create(&r);
 
+	if (change) {
+		WRITE_ONCE(r.stop, true);
+		pthread_join(changer, NULL);
+		pr_info("all private and shared again %lu times\n", r.changes);
+		TEST_ASSERT(r.changes, "attributes never changed");
+	}
 	guest_race_stop = 1;
 	sync_global_to_guest(r.f.vm, guest_race_stop);
 	pthread_join(thread, NULL);
@@ -268,6 +335,24 @@ static void check_race(enum slot_kind kind, u64 (*fn)(void))
 	TEST_ASSERT(r.missing, "the guest never missed the slot");
 	slot_race_end(&r);
 	emul_restore();
+}
+
+static void check_race(enum slot_kind kind, u64 (*fn)(void))
+{
+	__check_race(kind, fn, false);
+}
+
+/*
+ *	CPU 0: change of attributes	CPU 1: slot	CPU 2: vCPU, in srcu
+ *
+ *	begin: its clock is invalid
+ *					slots_lock	clock: waits for the end
+ *					waits for srcu
+ *	must wait for neither
+ */
+static void test_attributes_change_beside_slot_and_clock(void)
+{
+	__check_race(ATTRIBUTE, guest_pv_time, true);
 }
 
 #define RACE_TEST(access)					\
@@ -312,6 +397,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_convertible_slot_pv_time),
 	GMEM_TEST(test_attribute_slot_pv_time),
 	GMEM_TEST(test_shared_slot_pv_time),
+	GMEM_TEST(test_attributes_change_beside_slot_and_clock),
 };
 
 int main(void)
