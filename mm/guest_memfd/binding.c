@@ -251,7 +251,7 @@ static void gmem_unbind_piece(struct inode *inode,
 {
 	pgoff_t start = max(*from, b->node.start);
 	pgoff_t after = b->node.last + 1;
-	pgoff_t end = after;
+	pgoff_t end = after, whole;
 
 	gmem_assert_locked_write(inode);
 
@@ -259,8 +259,9 @@ static void gmem_unbind_piece(struct inode *inode,
 		after = gmem_removal_end(inode, start, end, after);
 		b->ops->invalidate_start(b, start, after);
 		gmem_end_private(inode, b, start, after);
-		gmem_remove_folios(inode, start,
-				   gmem_end_of_whole(inode, after), removed);
+		whole = gmem_end_of_whole(inode, after);
+		if (start < whole)
+			gmem_remove_folios(inode, start, whole, removed);
 		b->ops->invalidate_end(b, start, after);
 	}
 	if (after == end)
