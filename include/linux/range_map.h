@@ -45,7 +45,7 @@ struct range_map_range {
  * @nr_set:	Number of indices whose value is not 0.
  */
 struct range_map {
-	spinlock_t lock;
+	spinlock_t lock;	/* to change the rest */
 	seqcount_spinlock_t seq;
 	struct rb_root root;
 	unsigned long nr_set;

@@ -65,7 +65,7 @@ struct gmem_state {
  * @wait:	For the end of anything in @tree.
  */
 struct gmem_marks {
-	spinlock_t lock;
+	spinlock_t lock;	/* protects the tree */
 	struct rb_root_cached tree;
 	wait_queue_head_t wait;
 };

@@ -152,7 +152,7 @@ static void test_contents_survive_truncation(void)
 }
 
 #define RECLAIM_ALL	GMEM_CGROUP_ROOT "/memory.reclaim"
-#define PRESS_CACHE	(1 << 20)
+#define PRESS_CACHE	BIT(20)
 
 /* Pages that reclaim has got out of all cgroups. */
 static u64 nr_reclaimed(void)

@@ -50,7 +50,7 @@ struct disturber {
 	pthread_t thread;
 };
 
-static volatile bool disturb, stop;
+static bool disturb, stop;
 
 static void change_attributes(struct guest *g, u64 offset)
 {
@@ -78,8 +78,8 @@ static void *disturber_run(void *arg)
 	struct disturber *d = arg;
 	bool near;
 
-	while (!stop) {
-		near = disturb;
+	while (!READ_ONCE(stop)) {
+		near = READ_ONCE(disturb);
 		d->change(near ? d->near : d->other, d->offset);
 		d->changes[near]++;
 	}
@@ -106,7 +106,7 @@ static unsigned int fill_turn(struct guest *g, bool with, u64 *ns)
 	u64 end = gmem_now() + TURN_NS, start;
 	unsigned int n = 0;
 
-	disturb = with;
+	WRITE_ONCE(disturb, with);
 	fill_once(g);	/* not counted: from here on they all have noticed */
 	start = thread_ns();
 	do {
@@ -125,7 +125,8 @@ static void measure(struct guest *g, struct guest *other, struct disturber *d,
 
 	/* The vCPU runs before a thread of ioctls holds RCU up. */
 	fill_once(g);
-	disturb = stop = false;
+	disturb = false;
+	stop = false;
 	for (i = 0; i < nr; i++) {
 		d[i].near = g;
 		d[i].other = other;
@@ -134,13 +135,14 @@ static void measure(struct guest *g, struct guest *other, struct disturber *d,
 	}
 	for (i = 0; i < NR_TURNS; i++)
 		n[i % 2] += fill_turn(g, i % 2, &ns[i % 2]);
-	stop = true;
+	WRITE_ONCE(stop, true);
 	for (i = 0; i < nr; i++)
 		pthread_join(d[i].thread, NULL);
 
 	share = 100 * n[1] * ns[0] / (n[0] * ns[1]);
-	ksft_print_msg("%s: filled %lu times in %lu ms, disturbed %lu in %lu: %lu %%, %lu changes\n",
-		       what, n[0], ns[0] / MS, n[1], ns[1] / MS, share,
+	ksft_print_msg("%s: filled %lu times in %lu ms, disturbed %lu in %lu\n",
+		       what, n[0], ns[0] / MS, n[1], ns[1] / MS);
+	ksft_print_msg("%s: %lu %%, %lu changes\n", what, share,
 		       d[0].changes[1]);
 	for (i = 0; i < nr; i++)
 		TEST_ASSERT(d[i].changes[1] > 100, "%s: %lu changes only", what,

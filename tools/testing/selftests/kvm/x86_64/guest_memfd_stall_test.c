@@ -218,8 +218,11 @@ static u64 measure(struct stall *s, const char *what,
 	pthread_t thread;
 	u64 start, ns;
 
-	s->at = s->gap = s->steps = 0;
-	s->started = s->done = false;
+	s->at = 0;
+	s->gap = 0;
+	s->steps = 0;
+	s->started = false;
+	s->done = false;
 	TEST_ASSERT(!pthread_getcpuclockid(pthread_self(), &s->clock),
 		    "pthread_getcpuclockid");
 	TEST_ASSERT(!pthread_create(&thread, NULL, run_steps, s), "no thread");

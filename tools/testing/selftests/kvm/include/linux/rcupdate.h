@@ -14,6 +14,12 @@ void rcu_read_lock(void);
 void rcu_read_unlock(void);
 void test_free_rcu(void *p, struct rcu_head *head);
 
-#define kfree_rcu(p, field)	test_free_rcu(p, &(p)->field)
+/* All that is freed here has its head as @rcu. */
+#define kfree_rcu(p, head)				\
+do {							\
+	typeof(p) _p = (p);				\
+							\
+	test_free_rcu(_p, &_p->rcu);			\
+} while (0)
 
 #endif /* SELFTEST_KVM_LINUX_RCUPDATE_H */
