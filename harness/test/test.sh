@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# test.sh [default] [debug] [shadow] [canary] - boot the kernels, run the lists,
+# judge.  shadow: the default kernel without two-dimensional paging.
+# test.sh base-compare - see compare.sh.
+#
+# Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
+#	   TESTS=PATTERN: just the tests whose name matches this shell pattern;
+#	   LONG=1: also those that are marked as long; MACHINES: see pool.sh.
+# Outputs: one line per check; build/test/NAME/{output,console,results}, and
+#	   for each failed test NAME/failed/TEST; last line "N passed, N failed[,
+#	   N skipped]", exit status 1 if any failed.
+
+. "$(dirname "$0")/../lib.inc.sh"
+. "$(dirname "$0")/../vm/vm.inc.sh"
+. "$(dirname "$0")/../test/lists.inc.sh"
+. "$(dirname "$0")/../vm/machine.inc.sh"
+. "$(dirname "$0")/../vm/pool.inc.sh"
+
+T=$TOP/harness/test/lists
+lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/mainline.list
+	"$T"/qemu.list "$T"/last.list)
+results=$BUILD/test/results
+
+# canary: turn the judge's verdicts round: each must be what the list says.
+canary() {
+	local dir=$BUILD/test/canary
+	TESTS='*' GRACE=20 machine canary default all "$T/canary.list"
+	emulator canary >>"$dir/results"
+	awk -F'\t' -v OFS='\t' '
+		NR == FNR { want[$1] = $6; next }
+		$3 == "vm" { want["vm"] = "FAIL lost 2 time" }
+		$3 == "emulator" { want["emulator"] = "FAIL lost 2 time" }
+		{
+			split(want[$3], w, " ")
+			re = substr(want[$3], length(w[1]) + 2)
+			good = $1 == w[1] && $4 ~ re
+			print good ? "ok" : "FAIL", "canary", $3, \
+				"judged " $1 ": " $4 (good ? "" : " (wanted: " want[$3] ")")
+		}' "$dir/list" "$dir/results" >"$dir/judged"
+	mv "$dir/judged" "$dir/results"
+}
+
+# emulator NAME...: how often QEMU lost a guest on these machines, and a test
+# or a guest had a second try for it.  Once may be; more may be a bug of ours.
+emulator() {
+	local name n=0 verdict=ok machines=all more=''
+	for name in "$@"; do
+		n=$((n + $(cat "$BUILD/test/$name/lost" 2>/dev/null || say 0)))
+	done
+	[[ $1 != canary ]] || machines=canary
+	(( n < 2 )) || verdict=FAIL more=', and QEMU is forgiven once'
+	printf '%s\t%s\temulator\tthe guest was lost %s time(s)%s\n' \
+		"$verdict" "$machines" "$n" "$more"
+}
+
+run_machine() {
+	case $1 in
+	canary) canary ;;
+	*) machine "$1" "$1" "$1" "${lists[@]}" ;;
+	esac
+}
+
+# show NAME: its verdicts.  What a failed test and the kernel said is cut out of
+# the logs into build/test/NAME/failed.
+show() {
+	local dir=$BUILD/test/$1 verdict name detail again log
+	mkdir -p "$dir/failed"
+	while IFS=$'\t' read -r verdict _ name detail; do
+		printf '%-4s %s/%s: %s\n' "$verdict" "$1" "$name" "$detail"
+		[[ $verdict == FAIL ]] || continue
+		again="make test TESTS=$name KERNEL=$1"
+		log=$dir/failed/$name
+		awk -v name="$name" '
+			/^@@[0-9a-f]+ begin / { on = $3 == name }
+			/gmem-test: begin / { on = $NF == name }
+			{ sub(/\r$/, "") }
+			FNR == 1 { print "== " FILENAME; on = 0 }
+			on
+			/^@@[0-9a-f]+ end |gmem-test: end / { on = 0 }
+		' "$dir/output" "$dir/console" >"$log"
+		case $1:$name in
+		*:vm|*:emulator) log=$dir/console again="make test KERNEL=$1" ;;
+		canary:*) again="make test KERNEL=canary" ;;
+		esac
+		say "     log: ${log#"$TOP/"}; alone: $again"
+	done <"$dir/results"
+}
+
+if [ "${1:-}" = base-compare ]; then
+	exec "$TOP/harness/test/compare.sh"
+fi
+if (( ! $# )); then
+	set -- debug default canary shadow
+	[ "$TESTS" = '*' ] || set -- debug default shadow
+fi
+for what in "$@"; do
+	[[ $what == @(canary|default|debug|shadow) ]] ||
+		die "test.sh: '$what'? (canary, default, debug, shadow)"
+	rm -rf "$BUILD/test/$what"
+done
+mkdir -p "$BUILD/test"
+: >"$results"
+pool run_machine "$@" || printf 'FAIL\tharness\tmachines\tone was not run\n' | tee -a "$results" | tr '\t' ' '
+for what in "$@"; do
+	[ -e "$BUILD/test/$what/results" ] || continue # no test of that name
+	cat "$BUILD/test/$what/results" >>"$results"
+	show "$what"
+done
+[ -s "$results" ] || die "no test is called $TESTS on: $*"
+mapfile -t real < <(printf '%s\n' "$@" | grep -vx canary)
+(( ! ${#real[@]} )) || emulator "${real[@]}" | tee -a "$results" |
+	awk -F'\t' '{ printf "%-4s %s/%s: %s\n", $1, $2, $3, $4 }'
+while read -r prog; do
+	printf 'FAIL\tlists\t%s\tis built but in no list\n' "$prog"
+done < <(list_unlisted "${lists[@]}") | tee -a "$results" | tr '\t' ' '
+
+n() { grep -c "^$1" "$results" || true; }
+failed=$(n FAIL) skipped=$(n skip)
+(( failed == 0 )) || say "Logs: $BUILD/test/*/output (tests), console (kernel)"
+[ "$TESTS" = '*' ] || say "Only a part was run: TESTS=$TESTS"
+printf '%s passed, %s failed' "$(n ok)" "$failed"
+(( skipped == 0 )) || printf ', %s skipped' "$skipped"
+printf '\n'
+(( failed == 0 ))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# machine.inc.sh - run lists of tests in test machines.
+#
+# Purpose: a machine that dies or hangs fails the test that it ran; the tests
+#	   behind it get another machine, three times at most.
+# Inputs:  sourced after lib.inc.sh, vm.inc.sh and lists.inc.sh; TESTS=PATTERN: just the
+#	   tests whose name matches this shell pattern; PRESENT=1: just those whose
+#	   program was built.
+# Outputs: machine(), machine_progress(); build/test/NAME/{output,console,runs,
+#	   list,results,lost}.  Nothing on stdout: machines run side by side.
+
+TESTS=${TESTS:-*}
+# Seconds beyond a test's limit before its machine is given up.
+GRACE=${GRACE:-120}
+# built COMMAND: whether the program that it begins with was built.
+built() {
+	local prog=${1%% *}
+	[[ ! ${PRESENT:-} || $prog != */* || -x $BUILD/tests/$prog ]]
+}
+
+# What is allocated but not cleared must not look clear by accident.  The owners
+# of pages are a stack trace for each allocation: that takes long.
+DEBUG_ARGS="init_on_alloc=0 page_poison=1${LONG:+ page_owner=on}"
+
+end_machine() {
+	local pid
+	pid=$(cat "$1") || return 0
+	kill "$pid" 2>/dev/null || return 0
+	sleep 3
+	kill -9 "$pid" 2>/dev/null || true
+}
+
+# boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in
+# which one test takes a good while longer than the limit it has inside.
+boot() {
+	local dir=$1 image=$BUILD/$2/bzImage args=() marks=-1 now since limit rc=0
+	case $2 in
+	default) image=$BUILD/bzImage ;;
+	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
+	debug) read -ra args <<<"$DEBUG_ARGS" ;;
+	esac
+	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
+	# shellcheck disable=SC2034 # read by vm_start
+	VM_ARGS=(-pidfile "$dir/pid")
+	vm_start "$dir" "$image" 7200 "file:$dir/out" "${args[@]}" &
+	since=$SECONDS limit=120
+	while kill -0 $! 2>/dev/null; do
+		sleep 0.5
+		now=$(grep -ac "^@@$nonce" "$dir/out" 2>/dev/null) || true
+		if [ "$now" != "$marks" ]; then
+			marks=$now since=$SECONDS
+			limit=$(sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p" "$dir/out" |
+				tail -n 1 | awk -F'\t' -v limit=120 '
+				NR == FNR { n = $1; next } $1 == n { limit = $3 }
+				END { print limit }' - "$dir/todo")
+		elif (( SECONDS - since > limit + GRACE )); then
+			say "hangs" >>"$dir/runs.hung"
+			end_machine "$dir/pid"
+			since=$SECONDS
+		fi
+	done
+	wait $! || rc=$?
+	cat "$dir/out" >>"$dir/output"
+	rm "$dir/out"
+	cat "$dir/console.log" >>"$dir/console"
+	printf '%s\n' "$rc" >>"$dir/runs"
+	# What is left: all that was never begun.
+	sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p" "$dir/output" |
+		awk -F'\t' 'FILENAME == "-" { b[$1]; next } !($1 in b)' - "$dir/todo" \
+		>"$dir/left"
+	mv "$dir/left" "$dir/todo"
+	rm -f "$dir/initrd" "$dir/config.cpio"
+}
+
+# machine NAME KERNEL LIST-KERNEL LIST...: run and judge; verdicts in
+# build/test/NAME/results.
+machine() {
+	local name=$1 kernel=$2 which=$3 dir=$BUILD/test/$1 boots=0
+	local nonce
+	shift 3
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	: >"$dir/output"
+	: >"$dir/console"
+	list_read "$which" "$@" |
+		while IFS= read -r line; do
+			# shellcheck disable=SC2053 # a pattern is meant
+			[[ ${line%%$'\t'*} != $TESTS ]] || ! built "$(cut -f5 <<<"$line")" ||
+				printf '%s\n' "$line"
+		done >"$dir/list"
+	awk -F'\t' '$2 != "none"' "$dir/list" >"$dir/todo"
+	[ -s "$dir/todo" ] || return 0
+	nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
+	while [ -s "$dir/todo" ] && (( boots++ < 4 )); do
+		boot "$dir" "$kernel"
+	done
+	awk -f "$TOP/harness/test/judge.awk" -v kernel="$name" -v nonce="$nonce" \
+		"$dir/list" "$TOP/harness/test/lists/allow.list" "$dir/runs" "$dir/output" \
+		"$dir/console" >"$dir/judged"
+	grep '^lost' "$dir/judged" | cut -f3 >"$dir/lost"
+	grep -v '^lost' "$dir/judged" >"$dir/results"
+}
+
+# machine_progress NAME: how far it is.
+machine_progress() {
+	local dir=$BUILD/test/$1 all
+	all=$(awk -F'\t' '$2 != "none"' "$dir/list" 2>/dev/null | wc -l) || true
+	printf '%s %s/%s' "$1" \
+		"$(cat "$dir/output" "$dir/out" 2>/dev/null | grep -ac '^@@[0-9a-f]* end ')" "$all"
+	[ ! -e "$dir/runs.hung" ] || printf ' (hung %s times)' "$(wc -l <"$dir/runs.hung")"
+}
