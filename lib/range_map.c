@@ -69,6 +69,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <asm/barrier.h>
 
 /* Ranges that are removed without letting go of the lock in between. */
 #define RANGE_MAP_BATCH		128
@@ -311,7 +312,7 @@ static void range_map_insert(struct range_map *map, struct range_map_range *r,
 			     struct range_map_range *prev, unsigned long first,
 			     unsigned long last, unsigned long value)
 {
-	struct rb_node **link = &map->root.rb_node, *parent = NULL;
+	struct rb_node **link = &map->root.rb_node, *parent = NULL, *linked;
 
 	lockdep_assert_held(&map->lock);
 
@@ -328,7 +329,9 @@ static void range_map_insert(struct range_map *map, struct range_map_range *r,
 		parent = *link;
 		link = &parent->rb_left;
 	}
-	rb_link_node_rcu(&r->node, parent, link);
+	rb_link_node(&r->node, parent, &linked);
+	/* A look-up that finds it finds all of it. */
+	smp_store_release(link, linked);
 	rb_insert_color(&r->node, &map->root);
 }
 

@@ -14,12 +14,12 @@
 #include <linux/types.h>
 
 struct file;
-struct vm_area_struct;
 struct folio;
+struct guest_memfd_binding;
 struct inode;
 struct module;
 struct seq_file;
-struct guest_memfd_binding;
+struct vm_area_struct;
 
 /**
  * struct guest_memfd_client_ops - what a file calls in the client that made it
@@ -27,28 +27,26 @@ struct guest_memfd_binding;
  *		until after @release, when the memory has been freed.
  * @name:	Name of the file as shown in /proc/PID/fd.
  * @release:	The last reference to the file is gone.  Must leave no binding
- *		behind (guest_memfd_unbind_next()) and must not return while
- *		anybody can still be inside guest_memfd_get_page() for one of
- *		them.  Process context, no locks held.
- * @reclaim:	Optional.  A folio of which @make_private has been called for
- *		at least one page has left the file, and the page allocator is
- *		about to get it back, or nobody is if it is poisoned; or it has
- *		been converted, and the host is about to use it.  Make all
- *		its @nr pages, from @pfn on, ordinary memory again.  Called once
- *		per folio and time that it was private, after
- *		@end_private of all its pages, perhaps after @release, and never
- *		after the module reference has been dropped.  Must neither
- *		sleep nor fail.
- * @ioctl:	Optional: ioctl() on the file, also by 32-bit callers, for whom
+ *		behind (guest_memfd_unbind_next()), and must not return before
+ *		all calls of guest_memfd_get_page() for them have.  Process
+ *		context, no locks held.
+ * @ioctl:	Optional: ioctl() on the file, also by 32-bit callers, for which
  *		@arg is a valid pointer.  Process context, no locks held.
+ * @restore:	Optional.  Make all @nr pages of a folio, from @pfn on, ordinary
+ *		memory again, of which at least one has been prepared.  Called
+ *		when the folio has left the file and before it is freed, or when
+ *		it has been converted and before the host can use it: once for
+ *		each time that it was prepared, after @unprepare of all its
+ *		pages, perhaps after @release, and never after the module
+ *		reference has been dropped.  Must neither sleep nor fail.
  */
 struct guest_memfd_client_ops {
 	struct module *owner;
 	const char *name;
 	void (*release)(struct file *file, void *priv);
-	void (*reclaim)(unsigned long pfn, unsigned long nr);
 	long (*ioctl)(struct file *file, void *priv, unsigned int cmd,
 		      unsigned long arg);
+	void (*restore)(unsigned long pfn, unsigned long nr);
 };
 
 /**
@@ -58,24 +56,24 @@ struct guest_memfd_client_ops {
  *			neither keep nor install one until @invalidate_end.
  * @invalidate_end:	The change is done.  Called for exactly the bindings
  *			that saw @invalidate_start, with the same range.
- * @make_private:	Optional, for bindings that are &guest_memfd_binding.private.
+ * @show:		Optional: append what only the client knows of the
+ *			binding to its line in fdinfo, as " key=value".  Runs
+ *			with the file's invalidate_lock held for read.
+ * @prepare:		Optional, for bindings with &guest_memfd_binding.prepare.
  *			Pages [index, index + nr) are about to be handed out for
  *			the first time since they were allocated, or since
- *			@end_private.  They are contiguous in memory, from @pfn
+ *			@unprepare.  They are contiguous in memory, from @pfn
  *			on, in one folio, and belong to this binding alone.  All
  *			or nothing: on failure they must be as before.  Returns
  *			0, -ENOMEM, or -EIO if the hardware refuses for good,
  *			which guest_memfd_get_page() passes on.  May sleep; the
  *			folio is locked, invalidate_lock is held for read.
- * @end_private:	Together with @make_private.  Pages that are private
- *			cease to belong to this binding: a hole is punched, or
- *			the binding ends.  The client's mappings are gone, and
- *			nobody else uses the pages before this has returned.
- *			Each call is for pages as contiguous as above.  Must not
- *			fail; may sleep; invalidate_lock is held for write.
- * @show:		Optional: append what only the client knows of the
- *			binding to its line in fdinfo, as " key=value".  Runs
- *			with the file's invalidate_lock held for read.
+ * @unprepare:		Together with @prepare.  Pages that are prepared cease to
+ *			belong to this binding: a hole is punched, or the binding
+ *			ends.  The client's mappings are gone, and the pages have
+ *			no other use before this has returned.  Each call is for
+ *			pages as contiguous as above.  Must not fail; may sleep;
+ *			invalidate_lock is held for write.
  *
  * @start and @end are page indices in the file, clipped to the binding.  All
  * callbacks run with the file's invalidate_lock held, for write where nothing
@@ -88,10 +86,10 @@ struct guest_memfd_binding_ops {
 	void (*invalidate_end)(struct guest_memfd_binding *binding,
 			       pgoff_t start, pgoff_t end);
 	void (*show)(struct guest_memfd_binding *binding, struct seq_file *m);
-	int (*make_private)(struct guest_memfd_binding *binding, pgoff_t index,
-			    unsigned long pfn, unsigned long nr);
-	void (*end_private)(struct guest_memfd_binding *binding, pgoff_t index,
-			    unsigned long pfn, unsigned long nr);
+	int (*prepare)(struct guest_memfd_binding *binding, pgoff_t index,
+		       unsigned long pfn, unsigned long nr);
+	void (*unprepare)(struct guest_memfd_binding *binding, pgoff_t index,
+			  unsigned long pfn, unsigned long nr);
 };
 
 /**
@@ -100,9 +98,9 @@ struct guest_memfd_binding_ops {
  * @ops:	Set by the client before guest_memfd_bind().
  * @inode:	The file's inode, NULL when not bound.  Written under the
  *		inode's invalidate_lock, held for write.
- * @private:	Set by the client before guest_memfd_bind(): what it is handed
- *		out has to be made private first, if it has an operation for
- *		that and the file is not shared with the host.
+ * @prepare:	Set by the client before guest_memfd_bind(): what it is handed
+ *		out has to be prepared first, if there is an operation for that
+ *		and the file is not shared with the host.
  *
  * Embedded in an object of the client, which owns the memory.
  */
@@ -110,7 +108,7 @@ struct guest_memfd_binding {
 	struct interval_tree_node node;
 	const struct guest_memfd_binding_ops *ops;
 	struct inode *inode;
-	bool private;
+	bool prepare;
 };
 
 /**
@@ -174,8 +172,8 @@ enum guest_memfd_flags {
  * enum guest_memfd_busy - why a page cannot become private
  * @GUEST_MEMFD_NOT_BUSY:	It can.
  * @GUEST_MEMFD_BUSY_MAPPED:	It is in a page table of host userspace.
- * @GUEST_MEMFD_BUSY_PINNED:	Somebody has pinned it (FOLL_PIN).
- * @GUEST_MEMFD_BUSY_OTHER:	Somebody has a reference to it.
+ * @GUEST_MEMFD_BUSY_PINNED:	It is pinned (FOLL_PIN).
+ * @GUEST_MEMFD_BUSY_OTHER:	There is another reference to it.
  * @GUEST_MEMFD_BUSY_PENDING:	It is being converted already.
  */
 enum guest_memfd_busy {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * guest_memfd: how a client itself reads and writes the memory.
+ * guest_memfd: how a client gets at the memory.
  *
- * A hypervisor accesses guest memory, too: it walks page tables, emulates
+ * guest_memfd_get_page() is for page tables of a guest: it allocates what is not
+ * there, and the page frame number that it returns stays good until the client is
+ * told otherwise.
+ *
+ * A hypervisor also accesses guest memory itself: it walks page tables, emulates
  * instructions, updates pages that it shares with the guest.  Memory in a file
- * has no address in any user's address space that could be used for that.
- *
- * There are two ways.  guest_memfd_map_page() may sleep and may allocate, and
- * keeps the file's lock until guest_memfd_unmap_page(): what is between the two
- * is an access, neither a mapping to be kept nor a place to touch user memory.
+ * has no address in any user's address space that could be used for that.  So there
+ * are two more ways.  guest_memfd_map_page() may sleep and may allocate, and keeps the
+ * file's lock until guest_memfd_unmap_page(): what is between the two is an
+ * access, neither a mapping to be kept nor a place to touch user memory.
  * guest_memfd_try_get_page() never sleeps and takes no lock, is good only where
  * an invalidation cannot begin, and fails where it would have to wait.
  */
@@ -19,6 +22,102 @@
 #include <trace/events/guest_memfd.h>
 
 #include "internal.h"
+#include "lost.h"
+
+/* Largest order for @index in @folio that stays inside @binding. */
+static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
+				    struct folio *folio, pgoff_t index)
+{
+	unsigned int order = folio_order(folio);
+
+	/* Until it is split, see DOC: memory failure. */
+	if (gmem_has_lost(folio))
+		return 0;
+
+	/* Folios are naturally aligned, in memory and in the file. */
+	while (order) {
+		pgoff_t start = round_down(index, 1UL << order);
+
+		if (start >= binding->node.start &&
+		    start + (1UL << order) - 1 <= binding->node.last)
+			break;
+		order--;
+	}
+	return order;
+}
+
+static int gmem_binding_get_page(struct guest_memfd_binding *binding,
+				 struct inode *inode, pgoff_t index,
+				 const struct guest_memfd_range *range,
+				 struct guest_memfd_page *page)
+{
+	struct folio *folio;
+	int ret;
+
+	ret = gmem_check_bound(binding, inode, index);
+	if (ret)
+		return ret;
+
+	folio = gmem_get_folio_for(binding, inode, index, range);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+
+	if (gmem_is_bad(folio_file_page(folio, index))) {
+		folio_put(folio);
+		return -EHWPOISON;
+	}
+
+	page->folio = folio;
+	page->pfn = folio_pfn(folio) + (index - folio->index);
+	page->order = gmem_page_order(binding, folio, index);
+
+	ret = gmem_prepare(inode, binding, folio, index, page->order);
+	if (ret) {
+		folio_put(folio);
+		return ret;
+	}
+	return 0;
+}
+
+/**
+ * guest_memfd_get_page - get the page at an index of a bound range
+ * @binding:	The binding.
+ * @index:	Page index in the file, not in the binding.
+ * @range:	Where the client wants memory; contains @index.
+ * @page:	Filled in on success; the caller does folio_put(page->folio).
+ *
+ * Allocates the page if it is not there.  The caller may use the page frame number
+ * beyond its reference until @binding->ops->invalidate_start.
+ * The client is called to prepare the page, if that is needed, and all that it
+ * could map together with it.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for read.  The
+ *	    caller is in a read-side section for which the client's release
+ *	    operation waits after guest_memfd_unbind_next() (for KVM, srcu), so
+ *	    that a file which is being released stays until this is over.
+ * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index
+ *	   is outside the binding; -EINTR if the task is being killed; -ENOMEM.
+ *	   -EHWPOISON if the page is poisoned.
+ *	   -EIO if the client cannot prepare the page.
+ */
+int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
+			 const struct guest_memfd_range *range,
+			 struct guest_memfd_page *page)
+{
+	struct inode *inode = gmem_binding_inode(binding);
+	int ret;
+
+	if (!inode)
+		return -ESTALE;
+
+	ret = gmem_lock_shared_killable(inode);
+	if (ret)
+		return ret;
+	ret = gmem_binding_get_page(binding, inode, index, range, page);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_get_page);
 
 static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
 				       struct inode *inode, pgoff_t index,
@@ -46,7 +145,6 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 {
 	struct inode *inode = map->inode;
 	struct folio *folio;
-	struct page *page;
 	int ret;
 
 	ret = gmem_check_bound(binding, inode, index);
@@ -57,23 +155,21 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
-	ret = -EHWPOISON;
-	page = folio_file_page(folio, index);
-	if (gmem_is_bad(page))
-		goto err_put;
+	if (gmem_is_bad(folio_file_page(folio, index))) {
+		folio_put(folio);
+		return -EHWPOISON;
+	}
 
 	/* For the client's own accesses, too, it has to be the binding's. */
-	ret = gmem_make_private(inode, binding, folio, index, 0);
-	if (ret)
-		goto err_put;
+	ret = gmem_prepare(inode, binding, folio, index, 0);
+	if (ret) {
+		folio_put(folio);
+		return ret;
+	}
 
 	map->folio = folio;
-	map->addr = kmap_local_page(page);
+	map->addr = kmap_local_page(folio_file_page(folio, index));
 	return 0;
-
-err_put:
-	folio_put(folio);
-	return ret;
 }
 
 /**
@@ -100,8 +196,7 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 {
 	int ret;
 
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	map->inode = READ_ONCE(binding->inode);
+	map->inode = gmem_binding_inode(binding);
 	if (!map->inode)
 		return -ESTALE;
 
@@ -171,8 +266,7 @@ static struct folio *gmem_try_get_folio(struct inode *inode, pgoff_t index)
 int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 			     pgoff_t index, struct guest_memfd_page *page)
 {
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	struct inode *inode = READ_ONCE(binding->inode);
+	struct inode *inode = gmem_binding_inode(binding);
 	struct folio *folio;
 
 	if (!inode)

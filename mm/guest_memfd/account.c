@@ -2,10 +2,10 @@
 /*
  * guest_memfd: how much memory there is, by file and in total.
  *
- * What a file has is mapping->nrpages, which the page cache keeps; of that,
- * only the part that is in huge folios needs a counter here.  Totals are summed
- * up over all files when a reader asks, so that allocating a page costs nothing
- * and a total cannot drift from what it is the sum of.
+ * What a file has is mapping->nrpages, which the page cache keeps.
+ * Only the part of it that is in huge folios needs a counter here.
+ * Totals are summed up over all files when a reader asks, so that allocating a page
+ * costs nothing and a total cannot drift from what it is the sum of.
  *
  * The list of files is read under RCU.  An inode leaves it after its memory is
  * gone, and is freed a grace period later.
@@ -80,12 +80,12 @@ void gmem_unaccount_huge(struct inode *inode, unsigned long nr_pages)
 void gmem_usage_of(struct inode *inode, struct gmem_usage *usage)
 {
 	unsigned long nr_pages = READ_ONCE(inode->i_mapping->nrpages);
-	unsigned long nr_huge = atomic_long_read(&GMEM_I(inode)->nr_huge);
 
 	usage->nr_files = 1;
 	usage->nr_pages = nr_pages;
 	/* The two are not changed at the same moment. */
-	usage->nr_huge = min(nr_huge, nr_pages);
+	usage->nr_huge = min_t(unsigned long, nr_pages,
+			       atomic_long_read(&GMEM_I(inode)->nr_huge));
 	usage->nr_private = gmem_all_shared(inode) ? 0 : nr_pages;
 }
 

@@ -14,8 +14,8 @@
 
 #include "internal.h"
 
-static struct guest_memfd_binding *
-gmem_first_binding(struct inode *inode, pgoff_t start, pgoff_t last)
+struct guest_memfd_binding *gmem_first_binding(struct inode *inode,
+					       pgoff_t start, pgoff_t last)
 {
 	struct interval_tree_node *node;
 
@@ -90,7 +90,7 @@ void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_end_private_range - take private pages of a range from their bindings
+ * gmem_unprepare_range - take prepared pages of a range from their bindings
  * @inode:	Inode of the file.
  * @start:	First page index.
  * @end:	Page index after the last.
@@ -98,17 +98,17 @@ void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end)
  * Context: Process context, may sleep; invalidate_lock held for write, between
  *	    gmem_invalidate_start() and gmem_invalidate_end().
  */
-void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end)
+void gmem_unprepare_range(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	struct guest_memfd_binding *b;
 
 	gmem_assert_locked_write(inode);
-	if (!gmem_has_private(inode))
+	if (!gmem_has_prepared(inode))
 		return;
 	for (b = gmem_first_binding(inode, start, end - 1); b;
 	     b = gmem_next_binding(b, start, end - 1))
-		gmem_end_private(inode, b, max(start, b->node.start),
-				 min(end, b->node.last + 1));
+		gmem_unprepare(inode, b, max(start, b->node.start),
+			       min(end, b->node.last + 1));
 }
 
 /**
@@ -134,7 +134,7 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 /**
  * guest_memfd_bind - claim a range of a file
  * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
- * @binding:	The claim; @binding->ops and @binding->private are set, the rest
+ * @binding:	The claim; @binding->ops and @binding->prepare are set, the rest
  *		is filled in here.
  * @offset:	Start of the range in bytes.
  * @size:	Its size in bytes.
@@ -154,12 +154,9 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 		     u64 offset, u64 size)
 {
 	struct inode *inode = file_inode(file);
-	u64 file_size = i_size_read(inode);
 	int ret;
 
-	if (!PAGE_ALIGNED(offset) || !PAGE_ALIGNED(size) || !size)
-		return -EINVAL;
-	if (offset + size < offset || offset + size > file_size)
+	if (!gmem_range_is_valid(inode, offset, size))
 		return -EINVAL;
 
 	binding->node.start = offset >> PAGE_SHIFT;
@@ -182,12 +179,18 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 }
 EXPORT_SYMBOL_GPL(guest_memfd_bind);
 
-/* Nothing of it is private any more. */
-static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
+/**
+ * gmem_detach - end a binding of which nothing is prepared any more
+ * @inode:	Inode of the file.
+ * @b:		The binding.
+ *
+ * Context: invalidate_lock held for write.
+ */
+void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
 {
 	gmem_assert_locked_write(inode);
 	interval_tree_remove(&b->node, &GMEM_I(inode)->bindings);
-	/* Pairs with READ_ONCE() in guest_memfd_get_page(). */
+	/* Pairs with READ_ONCE() in gmem_binding_inode(). */
 	WRITE_ONCE(b->inode, NULL);
 	trace_guest_memfd_unbind(inode, b->node.start, b->node.last + 1);
 }
@@ -197,7 +200,7 @@ static void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
  * @binding:	A binding, or one that guest_memfd_unbind_next() has detached.
  *
  * No invalidation is sent: the client has already dropped its mappings, and asks
- * for no page.  Its private pages stay in the file and are private no more.
+ * for no page.  Its prepared pages stay in the file and are unprepared.
  *
  * Context: Process context, may sleep; takes invalidate_lock for write.  The
  *	    caller holds the lock under which the client's release operation
@@ -212,11 +215,11 @@ void guest_memfd_unbind(struct guest_memfd_binding *binding)
 	if (!inode)
 		return;
 
-	/* Private pages are in the file. */
-	while (binding->private && binding->ops->end_private &&
+	/* Prepared pages are in the file. */
+	while (binding->prepare && binding->ops->unprepare &&
 	       gmem_next_piece(inode, &start, binding->node.last + 1, &end)) {
 		filemap_invalidate_lock(inode->i_mapping);
-		gmem_end_private(inode, binding, start, end);
+		gmem_unprepare(inode, binding, start, end);
 		filemap_invalidate_unlock(inode->i_mapping);
 		start = end;
 		cond_resched();
@@ -227,99 +230,6 @@ void guest_memfd_unbind(struct guest_memfd_binding *binding)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 EXPORT_SYMBOL_GPL(guest_memfd_unbind);
-
-/*
- * Where the folios before @end begin that do not reach beyond it.  One that does
- * may still be mapped by the next binding, and leaves the file with that.
- */
-static pgoff_t gmem_end_of_whole(struct inode *inode, pgoff_t end)
-{
-	struct folio *folio;
-
-	gmem_assert_locked_write(inode);
-
-	if (IS_ALIGNED(end, GMEM_PIECE))
-		return end;
-	folio = xa_load(&inode->i_mapping->i_pages, end);
-	return folio ? min(end, folio->index) : end;
-}
-
-/* The first memory of @b from @from on; or there is none, and @b ends. */
-static void gmem_unbind_piece(struct inode *inode,
-			      struct guest_memfd_binding *b, pgoff_t *from,
-			      struct list_head *removed)
-{
-	pgoff_t start = max(*from, b->node.start);
-	pgoff_t after = b->node.last + 1;
-	pgoff_t end = after, whole;
-
-	gmem_assert_locked_write(inode);
-
-	if (gmem_next_piece(inode, &start, end, &after)) {
-		after = gmem_removal_end(inode, start, end, after);
-		b->ops->invalidate_start(b, start, after);
-		gmem_end_private(inode, b, start, after);
-		whole = gmem_end_of_whole(inode, after);
-		if (start < whole)
-			gmem_remove_folios(inode, start, whole, removed);
-		b->ops->invalidate_end(b, start, after);
-	}
-	if (after == end)
-		gmem_detach(inode, b);
-	*from = after;
-}
-
-/**
- * guest_memfd_unbind_next - end claims on a file that is being released
- * @file:	The file.
- * @from:	Where to go on; 0 for the first call.
- *
- * From the first call on, nothing in the file can be looked up.  Call it until
- * it returns false.  Of the first binding at or behind @from, a piece is
- * invalidated, and its memory freed; after its last one it is detached.  The
- * client still owns the binding and calls guest_memfd_unbind() as usual, perhaps
- * before that.
- *
- * Context: The client's release operation, with the lock that orders this
- *	    against guest_memfd_unbind(), which is best dropped between calls.
- *	    Takes invalidate_lock for write.
- * Return: false if there is no binding left.
- */
-bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
-{
-	struct inode *inode = file_inode(file);
-	struct guest_memfd_binding *b;
-	LIST_HEAD(removed);
-
-	filemap_invalidate_lock(inode->i_mapping);
-	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
-	WRITE_ONCE(GMEM_I(inode)->closing, true);
-	b = gmem_first_binding(inode, *from, ULONG_MAX);
-	if (b)
-		gmem_unbind_piece(inode, b, from, &removed);
-	filemap_invalidate_unlock(inode->i_mapping);
-	gmem_free_folios(&removed);
-	return b;
-}
-EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
-
-/* Largest order for @index in @folio that stays inside @binding. */
-static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
-				    struct folio *folio, pgoff_t index)
-{
-	unsigned int order = gmem_max_order(folio);
-
-	/* Folios are naturally aligned, in memory and in the file. */
-	while (order) {
-		pgoff_t start = round_down(index, 1UL << order);
-
-		if (start >= binding->node.start &&
-		    start + (1UL << order) - 1 <= binding->node.last)
-			break;
-		order--;
-	}
-	return order;
-}
 
 /**
  * gmem_check_bound - whether an index is, still, bound
@@ -342,74 +252,3 @@ int gmem_check_bound(const struct guest_memfd_binding *binding,
 		return -ENXIO;
 	return 0;
 }
-
-static int gmem_binding_get_page(struct guest_memfd_binding *binding,
-				 struct inode *inode, pgoff_t index,
-				 const struct guest_memfd_range *range,
-				 struct guest_memfd_page *page)
-{
-	struct folio *folio;
-	int ret;
-
-	ret = gmem_check_bound(binding, inode, index);
-	if (ret)
-		return ret;
-
-	folio = gmem_get_folio_for(binding, inode, index, range);
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
-
-	if (gmem_is_bad(folio_file_page(folio, index))) {
-		folio_put(folio);
-		return -EHWPOISON;
-	}
-
-	page->folio = folio;
-	page->pfn = folio_pfn(folio) + (index - folio->index);
-	page->order = gmem_page_order(binding, folio, index);
-
-	ret = gmem_make_private(inode, binding, folio, index, page->order);
-	if (ret)
-		folio_put(folio);
-	return ret;
-}
-
-/**
- * guest_memfd_get_page - get the page at an index of a bound range
- * @binding:	The binding.
- * @index:	Page index in the file, not in the binding.
- * @range:	Where the client wants memory; contains @index.
- * @page:	Filled in on success; the caller does folio_put(page->folio).
- *
- * Allocates the page if it is not there, and has the client make private what
- * is not, as far as the order reaches that is returned.  The caller may use the
- * page frame number beyond its reference until @binding->ops->invalidate_start.
- *
- * Context: Process context, may sleep; takes invalidate_lock for read.  The
- *	    caller is in a read-side section for which the client's release
- *	    operation waits after guest_memfd_unbind_next() (for KVM, srcu), so
- *	    that a file which is being released stays until this is over.
- * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index
- *	   is outside the binding; -EINTR if the task is being killed; -ENOMEM;
- *	   -EHWPOISON if the page is poisoned; -EIO if the client cannot make it
- *	   private.
- */
-int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
-			 const struct guest_memfd_range *range,
-			 struct guest_memfd_page *page)
-{
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	struct inode *inode = READ_ONCE(binding->inode);
-	int ret;
-
-	if (!inode)
-		return -ESTALE;
-
-	ret = gmem_lock_shared_killable(inode);
-	if (ret)
-		return ret;
-	ret = gmem_binding_get_page(binding, inode, index, range, page);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(guest_memfd_get_page);

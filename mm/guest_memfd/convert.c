@@ -68,7 +68,7 @@
  * It need not look again: while a page is pending, and in no page table,
  *
  * =========================  ================================================
- * who could get the page     and why that does not make a user of it
+ * what could get the page    and why that does not make a user of it
  * =========================  ================================================
  * a new fault                sees the mark, as it holds invalidate_lock, and
  *                            the mark was made with that held for write
@@ -128,10 +128,8 @@
  */
 
 #include <linux/export.h>
-#include <linux/file.h>
-#include <linux/hrtimer.h>
+#include <linux/fs.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <linux/swap.h>
 #include <trace/events/guest_memfd.h>
 
@@ -139,11 +137,26 @@
 #include "internal.h"
 #include "state.h"
 
-/* The longest sleep before looking again: each is twice as long. */
-#define GMEM_MAX_BACKOFF_NS	(4 * NSEC_PER_MSEC)
+/* The first and the longest step of a wait for users. */
+#define GMEM_MIN_WAIT_NS	(20 * NSEC_PER_USEC)
+#define GMEM_MAX_WAIT_NS	(4 * NSEC_PER_MSEC)
 
-/* Rounds of looking from one look into the lists of all CPUs to the next. */
-#define GMEM_DRAIN_ROUNDS	16
+/**
+ * gmem_convert_blocked - note why a conversion is not possible
+ * @c:		The conversion.
+ * @index:	Index of the page that it is about.
+ * @reason:	What is the matter with the page.
+ *
+ * Context: Any.
+ * Return: -EAGAIN
+ */
+int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
+			 enum guest_memfd_busy reason)
+{
+	c->args->error_offset = (u64)index << PAGE_SHIFT;
+	c->args->reason = reason;
+	return -EAGAIN;
+}
 
 /**
  * gmem_convert_lock - take the lock when no other conversion is in the range
@@ -200,28 +213,17 @@ void gmem_begin_convert(struct gmem_convert *c)
 }
 
 /**
- * gmem_convert_sleep - wait a while for others
+ * gmem_init_convert_wait - prepare to wait as long as the caller has said
  * @c:		The conversion; may wait.
- * @backoff:	How long, begins with GMEM_MIN_BACKOFF_NS.
+ * @b:		Filled in.
  *
- * Context: Process context, sleeps; no locks held.
- * Return: 0; -EAGAIN if the time is over; -EINTR if there is a signal.
+ * Context: Any.
  */
-int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff)
+void gmem_init_convert_wait(struct gmem_convert *c, struct gmem_backoff *b)
 {
-	ktime_t now = ktime_get(), wake;
-
-	if (ktime_compare(now, c->args->deadline) >= 0)
-		return -EAGAIN;
-
-	wake = ktime_add_ns(now, *backoff);
-	if (ktime_compare(c->args->deadline, wake) < 0)
-		wake = c->args->deadline;
-
-	set_current_state(TASK_INTERRUPTIBLE);
-	schedule_hrtimeout_range(&wake, *backoff / 8, HRTIMER_MODE_ABS);
-	*backoff = min_t(u64, *backoff * 2, GMEM_MAX_BACKOFF_NS);
-	return signal_pending(current) ? -EINTR : 0;
+	gmem_init_backoff(b, GMEM_MIN_WAIT_NS, GMEM_MAX_WAIT_NS,
+			  TASK_INTERRUPTIBLE);
+	b->deadline = c->args->deadline;
 }
 
 /**
@@ -252,130 +254,6 @@ int gmem_commit_pieces(struct gmem_convert *c,
 		cond_resched();
 	}
 	return 0;
-}
-
-/* No user has been found, and none comes.  Take the clients' mappings. */
-static void gmem_commit_private(struct gmem_convert *c, pgoff_t start,
-				pgoff_t end)
-{
-	pgoff_t first = start, after = end;
-
-	gmem_assert_locked_write(c->inode);
-
-	if (!gmem_next_shared(c->inode, &first, &after))
-		return;
-
-	gmem_invalidate_start(c->inode, start, end);
-	gmem_set_private(c->inode, start, end, &c->spare);
-	gmem_invalidate_end(c->inode, start, end);
-}
-
-/* The same, and let go the faults that wait for these pages. */
-static void gmem_commit_pending(struct gmem_convert *c, pgoff_t start,
-				pgoff_t end)
-{
-	gmem_commit_private(c, start, end);
-	gmem_end_pending(c->inode, start, end, &c->spare);
-	c->pending = end;
-}
-
-/* See that [start, end), at most a piece, has no user in the host. */
-static int gmem_verify(struct gmem_convert *c, pgoff_t start, pgoff_t end)
-{
-	gmem_assert_locked_write(c->inode);
-
-	gmem_unmap(c->inode, start, end);
-	/* mlock() and munlock() keep references for a while, here by ourselves. */
-	lru_add_drain();
-	return gmem_check_range(c, start, end - 1) ?:
-	       gmem_freeze_range(c, start, end - 1);
-}
-
-/*
- * The range is pending, no lock is held.  6.1 does not tell when a reference is
- * put, so look again and again, from the page on that was in use: those before
- * have no user and get none.
- */
-static int gmem_verify_pieces(struct gmem_convert *c)
-{
-	u64 backoff = GMEM_MIN_BACKOFF_NS;
-	pgoff_t start = c->start, end;
-	unsigned int round = 0;
-	int ret;
-
-	while (gmem_next_piece(c->inode, &start, c->end, &end)) {
-		ret = fatal_signal_pending(current) ? -EINTR :
-		      gmem_lock_killable(c->inode);
-		if (ret)
-			return ret;
-		ret = gmem_verify(c, start, end);
-		gmem_convert_unlock(c);
-		cond_resched();
-		start = end;
-		if (!ret)
-			continue;
-		if (!c->args->wait)
-			return ret;
-
-		/*
-		 * mlock() keeps references in lists of each CPU, and so does
-		 * munlock() of what a late fault has mapped and we unmap.
-		 */
-		if (round++ % GMEM_DRAIN_ROUNDS == 0)
-			lru_add_drain_all();
-		ret = gmem_convert_sleep(c, &backoff);
-		if (ret)
-			return ret;
-		start = c->args->error_offset >> PAGE_SHIFT;
-	}
-	return 0;
-}
-
-/* A piece is done at once, with the lock, unless it has users. */
-static int gmem_try_private(struct gmem_convert *c)
-{
-	int ret;
-
-	gmem_assert_locked_write(c->inode);
-
-	ret = gmem_verify(c, c->start, c->end);
-	if (!ret)
-		gmem_commit_private(c, c->start, c->end);
-	return ret;
-}
-
-static int gmem_convert_to_private(struct gmem_convert *c)
-{
-	pgoff_t start = c->start, end = c->end;
-	int ret;
-
-	ret = gmem_convert_lock(c);
-	if (ret)
-		return ret;
-
-	if (!gmem_next_shared(c->inode, &start, &end))
-		goto out_unlock;
-	if (gmem_is_piece(c)) {
-		ret = gmem_try_private(c);
-		if (!ret || !c->args->wait)
-			goto out_unlock;
-	}
-
-	c->pending = c->start;
-	gmem_begin_pending(c->inode, c->start, c->end, c, &c->spare);
-	gmem_begin_convert(c);
-	gmem_convert_unlock(c);
-
-	ret = gmem_verify_pieces(c) ?:
-	      gmem_commit_pieces(c, gmem_commit_pending);
-	if (c->pending < c->end)
-		gmem_end_pending(c->inode, c->pending, c->end, &c->spare);
-	gmem_end_mark(c->inode, &c->mark);
-	return ret;
-
-out_unlock:
-	gmem_convert_unlock(c);
-	return ret;
 }
 
 /* Whether a reference can be one that lru_add_drain_all() drops. */

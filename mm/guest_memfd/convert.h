@@ -9,6 +9,7 @@
 #include <linux/guest_memfd.h>
 #include <linux/mm.h>
 
+#include "backoff.h"
 #include "internal.h"
 #include "marks.h"
 
@@ -32,15 +33,6 @@ struct gmem_convert {
 	pgoff_t pending;
 };
 
-static inline bool gmem_range_is_valid(struct inode *inode, u64 offset, u64 size)
-{
-	return PAGE_ALIGNED(offset) && PAGE_ALIGNED(size) && size &&
-	       offset + size > offset && offset + size <= i_size_read(inode);
-}
-
-/* The first sleep before looking again. */
-#define GMEM_MIN_BACKOFF_NS	(20 * NSEC_PER_USEC)
-
 /* Whether it is done under one hold of the lock, unless it has to wait. */
 static inline bool gmem_is_piece(const struct gmem_convert *c)
 {
@@ -48,21 +40,24 @@ static inline bool gmem_is_piece(const struct gmem_convert *c)
 }
 
 /* convert.c */
+int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
+			 enum guest_memfd_busy reason);
 int gmem_convert_lock(struct gmem_convert *c);
 void gmem_convert_unlock(struct gmem_convert *c);
 void gmem_begin_convert(struct gmem_convert *c);
-int gmem_convert_sleep(struct gmem_convert *c, u64 *backoff);
+void gmem_init_convert_wait(struct gmem_convert *c, struct gmem_backoff *b);
 int gmem_commit_pieces(struct gmem_convert *c,
 		       void (*commit)(struct gmem_convert *c, pgoff_t start,
 				      pgoff_t end));
+
+/* close.c */
+int gmem_convert_to_private(struct gmem_convert *c);
 
 /* open.c */
 int gmem_convert_to_shared(struct gmem_convert *c);
 
 /* users.c */
-int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
-			 enum guest_memfd_busy reason);
-int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t last);
-int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t last);
+int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t end);
+int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t end);
 
 #endif /* _MM_GUEST_MEMFD_CONVERT_H */

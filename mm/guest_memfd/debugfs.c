@@ -54,9 +54,10 @@ static int files_show(struct seq_file *m, void *v)
 	struct gmem_usage usage;
 
 	gmem_usage_of(&gi->vfs_inode, &usage);
-	seq_printf(m, "ino=%lu size=%lld resident=%lu huge=%lu flags=",
-		   gi->vfs_inode.i_ino, i_size_read(&gi->vfs_inode),
-		   usage.nr_pages << PAGE_SHIFT, usage.nr_huge << PAGE_SHIFT);
+	seq_printf(m, "ino=%lu size=%lld resident=%lu", gi->vfs_inode.i_ino,
+		   i_size_read(&gi->vfs_inode), usage.nr_pages << PAGE_SHIFT);
+	seq_printf(m, " huge=%lu", usage.nr_huge << PAGE_SHIFT);
+	seq_puts(m, " flags=");
 	gmem_show_flags(m, gi->flags, ',');
 	seq_putc(m, '\n');
 	return 0;

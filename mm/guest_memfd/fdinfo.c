@@ -31,7 +31,7 @@ static const struct {
 	{ GUEST_MEMFD_HUGEPAGE,	"hugepage" },
 };
 
-/* Words, separated by @sep: not numbers, as those are nobody's ABI. */
+/* Words, separated by @sep.  The numbers are no ABI. */
 void gmem_show_flags(struct seq_file *m, unsigned long flags, char sep)
 {
 	bool any = false;
@@ -104,9 +104,11 @@ void gmem_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct inode *inode = file_inode(file);
 	u64 size = i_size_read(inode);
-	u64 shared = gmem_shared_bytes(inode);
+	u64 shared = gmem_all_shared(inode) ? size : 0;
 	struct gmem_usage usage;
 
+	if (gmem_is_convertible(inode))
+		shared = gmem_shared_bytes(inode);
 	gmem_usage_of(inode, &usage);
 	seq_printf(m, "gmem-size:\t%llu\ngmem-flags:\t", size);
 	gmem_show_flags(m, GMEM_I(inode)->flags, ' ');

@@ -2,10 +2,11 @@
 /*
  * guest_memfd: the file and its inode.
  *
- * A guest_memfd is a file of fixed size on a mount of its own.  There is no read
- * or write, and mmap() only for files that were created for it: the memory of
- * all others is out of reach for host userspace.  Opening a file again through
- * /proc fails because the inode itself has no file operations.
+ * A guest_memfd is a file of fixed size on a mount of its own, which can be neither
+ * read nor written.  Opening it again through /proc fails because the inode itself
+ * has no file operations.
+ * It can be mapped if it was created for that, see mmap.c; the memory of all other
+ * files is out of reach for host userspace.
  */
 
 /**
@@ -13,8 +14,13 @@
  *
  * guest_memfd is a file type whose pages are the memory of virtual machines.
  * Host userspace holds the file descriptor and decides where in a guest the
- * memory appears, but cannot read or write it, unless the file was created as
- * shared and mappable: then it can be mapped like any other.
+ * memory appears, but cannot read or write it.
+ *
+ * A file that was created as shared and mappable is an exception: it can be mapped
+ * like any other.
+ *
+ * In a file that was created as convertible each page is either private or shared,
+ * which can be changed.
  *
  * Vocabulary:
  *
@@ -28,14 +34,16 @@
  *	The file holds one more long-lived reference on each folio than the
  *	page cache does, and keeps the folio off the LRU lists.  The address is
  *	therefore stable for as long as the folio is in the file: compaction,
- *	memory hot-unplug and page isolation refuse early, without a hook; one
- *	is needed for poisoned pages only, see offline.c.
+ *	memory hot-unplug and page isolation refuse early, without a hook.
+ *	(One is needed for poisoned pages only, see offline.c.)
  *
- * Memory is allocated when a client asks for a page that is not there, when
- * host userspace touches it in a mapping, or by fallocate(); it is zeroed once,
- * before it can be seen, and it goes back to the page allocator when a hole
- * is punched or the last reference to the file, descriptor or mapping, is
+ * Memory is allocated when a client asks for a page that is not there, or by
+ * fallocate(); it is zeroed once, before it can be seen, and it goes back to the
+ * page allocator when a hole is punched or the last reference to the file is
  * dropped.  The inode, without any memory, can stay longer.
+ *
+ * In a mapping of a shared file, an access by host userspace allocates, too, and
+ * the mapping has a reference to the file.
  *
  * The inode owns the memory; a binding is a view of it.  A client may hold a
  * page frame number only until invalidate_start() is called for it, and
@@ -49,10 +57,11 @@
  *
  * - For write: adding and removing bindings, and any change of the memory
  *   behind them, from invalidate_start() to invalidate_end().  So an
- *   invalidation ends for exactly the bindings for which it started.  A page
- *   that the hardware has lost is such a change, see DOC: memory failure.
- * - For read: looking up or allocating a page for a client, or for a fault of
- *   host userspace, and a client's own access from its beginning to its end.
+ *   invalidation ends for exactly the bindings for which it started.
+ *   A page that the hardware has lost is such a change, see DOC: memory failure.
+ * - For read: looking up or allocating a page for a client;
+ *   the same for a fault of host userspace in a mapping;
+ *   a client's own access, from its beginning to its end.
  *
  * It nests outside the folio lock and outside the locks that a client takes in
  * its callbacks (for KVM, mmu_lock), and inside mmap_lock and the lock under
@@ -111,6 +120,7 @@
 
 #include "account.h"
 #include "internal.h"
+#include "lost.h"
 #include "marks.h"
 #include "state.h"
 
@@ -252,7 +262,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	mpol_shared_policy_init(&gi->policy, NULL);
 	INIT_LIST_HEAD(&gi->files);
 	atomic_long_set(&gi->nr_huge, 0);
-	gmem_init_private(&gi->vfs_inode);
+	gmem_init_prepared(&gi->vfs_inode);
 	gmem_init_state(&gi->vfs_inode);
 	gmem_init_marks(&gi->vfs_inode);
 	gmem_init_split(&gi->vfs_inode);
@@ -273,7 +283,7 @@ static void gmem_evict_inode(struct inode *inode)
 	/* Empty: release has removed all, or there has never been a file. */
 	truncate_inode_pages_final(inode->i_mapping);
 	gmem_unaccount_file(inode);
-	gmem_destroy_private(inode);
+	gmem_destroy_prepared(inode);
 	gmem_destroy_state(inode);
 	clear_inode(inode);
 	mpol_free_shared_policy(&gi->policy);
@@ -327,7 +337,7 @@ static struct inode *gmem_new_inode(const struct guest_memfd_client_ops *ops,
  * @ops:	The client's operations; constant while @ops->owner is pinned.
  * @priv:	Passed to @ops->release, returned by guest_memfd_priv().
  * @size:	Size of the file in bytes, a multiple of PAGE_SIZE, above 0.
- * @flags:	&enum guest_memfd_flags.
+ * @flags:	What the file is, for its life: GUEST_MEMFD_* bits.
  *
  * The file is opened for reading and writing, which fallocate() requires; it
  * starts without any memory.  On success the reference to @priv that the

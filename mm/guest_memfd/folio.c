@@ -4,34 +4,34 @@
  *
  * A folio belongs to the file from gmem_add_folio() until gmem_let_go().  In
  * between it carries, besides the page cache's references, the one that the
- * allocator returned: that extra reference, and being on no
- * LRU list, is what keeps everybody else from moving it.  When a folio is split,
- * all this holds for each of its pages; see split.c.
+ * allocator returned.  That extra reference, and being on no LRU list, keep the
+ * rest of mm from moving the folio.
+ * When a folio is split, all this holds for each of its pages; see split.c.
  *
- * Only this file takes a folio out of the mapping.  Against the rest of mm,
- * which would gladly drop a clean page cache folio that is not mapped, stand
- * three things: the folio is always dirty (and never written back), it carries
- * that extra reference, and ->release_folio() says no to everybody but us.
+ * Only remove.c takes a folio out of the mapping.  The rest of mm would drop a
+ * clean page cache folio that is not mapped.  Three things are in the way: the
+ * folio is always dirty (and never written back), it carries that extra
+ * reference, and ->release_folio() refuses.
  */
 
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <linux/uaccess.h>
 #include <linux/vmstat.h>
-#include <trace/events/filemap.h>
 #include <trace/events/guest_memfd.h>
 
-#include "../internal.h"
 #include "account.h"
 #include "internal.h"
+#include "lost.h"
 
 /* Neither movable nor in CMA: the address does not change. */
 #define GMEM_GFP	GFP_HIGHUSER
 
 /*
  * Zero a folio, which is locked and not uptodate, unless the allocator has.  A
- * page that is bad is not touched, and then the folio cannot be uptodate: the
- * page may be good again by the next look-up.  Returns whether all is zero.
+ * page with PG_hwpoison is not touched, and then the folio cannot be uptodate:
+ * the page may be good again by the next look-up.  Returns whether all is zero.
  */
 static bool gmem_clear_folio(struct folio *folio, bool cleared)
 {
@@ -105,10 +105,12 @@ static int gmem_add_folio(struct inode *inode, struct folio *folio,
 static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
 				    unsigned int order)
 {
-	gfp_t gfp = order ? gmem_huge_gfp(inode) : GMEM_GFP;
 	struct folio *folio;
+	gfp_t gfp = GMEM_GFP;
 	int ret;
 
+	if (order)
+		gfp = gmem_huge_gfp(inode);
 	index = round_down(index, 1UL << order);
 	folio = gmem_alloc_folio(inode, index, gfp, order);
 	if (!folio)
@@ -122,10 +124,14 @@ static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
 	return folio;
 }
 
-static void gmem_count_huge_event(unsigned int order, bool fallback)
+static void gmem_count_huge_event(struct folio *folio, unsigned int order)
 {
-	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && order)
-		count_vm_event(fallback ? THP_FILE_FALLBACK : THP_FILE_ALLOC);
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || !order)
+		return;
+	if (!IS_ERR(folio))
+		count_vm_event(THP_FILE_ALLOC);
+	else if (PTR_ERR(folio) != -EEXIST)
+		count_vm_event(THP_FILE_FALLBACK);
 }
 
 static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
@@ -150,9 +156,9 @@ static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
  * @inode:	Inode of the file.
  * @index:	Page index.
  *
- * If it is not uptodate it is either new, and another task is zeroing it, or it
- * has been converted, and its memory is what the last owner left.  The latter is
- * zeroed here, by the first task that wants it: the others need not wait.
+ * If it is not uptodate it is new, and another task is zeroing it, or could not.
+ * Or it has been converted, and its memory is what the last owner left.
+ * Then it is zeroed here, by the first task that wants it.
  *
  * Context: Process context, may sleep; invalidate_lock held.
  * Return: The folio, uptodate and with a reference for the caller; NULL if there
@@ -193,40 +199,33 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 {
 	unsigned int order = 0;
 	bool fallback = false;
+	bool created = false;
 	struct folio *folio;
 
 	gmem_assert_locked(inode);
 
-	for (;;) {
-		folio = gmem_find_folio(inode, index);
-		if (IS_ERR(folio))
-			return folio;
-		if (folio) {
-			trace_guest_memfd_get_folio(inode, index, folio, false);
-			return folio;
-		}
-
+	while (!(folio = gmem_find_folio(inode, index))) {
 		if (!fallback)
 			order = gmem_new_order(inode, index, start, end);
 		folio = gmem_new_folio(inode, index, order);
-		if (!IS_ERR(folio)) {
-			gmem_count_huge_event(order, false);
-			trace_guest_memfd_get_folio(inode, index, folio, true);
-			return folio;
-		}
-
+		created = !IS_ERR(folio);
+		gmem_count_huge_event(folio, order);
 		/* Another task was faster; perhaps only with a part of it. */
-		if (PTR_ERR(folio) == -EEXIST)
+		if (folio == ERR_PTR(-EEXIST))
 			continue;
 		/* Memory that has gone bad does not come a second time. */
-		if (!order && PTR_ERR(folio) == -EHWPOISON)
+		if (folio == ERR_PTR(-EHWPOISON) && !order)
 			continue;
-		if (!order)
-			return folio;
-		gmem_count_huge_event(order, true);
-		fallback = true;
-		order = 0;
+		if (IS_ERR(folio) && order) {
+			fallback = true;
+			order = 0;
+			continue;
+		}
+		break;
 	}
+	if (!IS_ERR(folio))
+		trace_guest_memfd_get_folio(inode, index, folio, created);
+	return folio;
 }
 
 /**
@@ -268,206 +267,34 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				     min(range->end, binding->node.last + 1));
 }
 
-/*
- * A fault that had passed the checks before the range was unmapped has mapped
- * the folio again, under the folio lock.  Without a mapping of the file this
- * cannot be, and need not be looked for in each page.
+/**
+ * gmem_owns_folio - whether a folio is in a guest_memfd
+ * @folio:	Any folio, or what looks like one.
+ *
+ * Any page of the system comes along here, so ->mapping may be anything.  If it
+ * is one, RCU keeps the inode that contains it.
+ *
+ * Context: Any; RCU read lock held.
+ * Return: true if it is, or just was.
  */
-static bool gmem_is_mapped(struct folio *folio)
+bool gmem_owns_folio(struct folio *folio)
 {
-	return mapping_mapped(folio->mapping) && folio_mapped(folio);
-}
+	const struct address_space_operations *a_ops;
+	struct address_space *mapping;
 
-/*
- * Lock the first folio of a range, which is to be removed.  It needs no reference
- * for that: nobody else takes it out of the file.
- */
-static struct folio *gmem_lock_first(struct inode *inode, pgoff_t start,
-				     pgoff_t end)
-{
-	struct folio *folio;
-
-	gmem_assert_locked_write(inode);
-
-	folio = xa_find(&inode->i_mapping->i_pages, &start, end - 1,
-			XA_PRESENT);
-	if (!folio)
-		return NULL;
-
-	folio_lock(folio);
-	if (gmem_is_mapped(folio))
-		unmap_mapping_folio(folio);
-	return folio;
-}
-
-/*
- * With others locked already this must not wait: they are locked in the order of
- * the file, and anything else may lock in another.
- */
-static bool gmem_trylock_next(struct folio *folio)
-{
-	if (!folio_trylock(folio))
+	mapping = READ_ONCE(folio->mapping);
+	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
 		return false;
-	if (likely(!gmem_is_mapped(folio)))
-		return true;
-	folio_unlock(folio);
-	return false;
-}
-
-/* What is to be taken off the counters of an lruvec. */
-struct gmem_deleted {
-	struct lruvec *lruvec;
-	long nr;
-	long nr_huge;
-};
-
-static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
-{
-	if (d->nr)
-		__mod_lruvec_state(d->lruvec, NR_FILE_PAGES, -d->nr);
-	if (d->nr_huge) {
-		__mod_lruvec_state(d->lruvec, NR_FILE_THPS, -d->nr_huge);
-		gmem_unaccount_huge(inode, d->nr_huge);
-	}
-	inode->i_mapping->nrpages -= d->nr;
-	d->nr = 0;
-	d->nr_huge = 0;
-}
-
-/*
- * Take a locked folio, at which @xas is, out of the page cache.  As shmem does it:
- * filemap.c looks at each page of a large folio for a mapping, which has been
- * done here, or could not be.
- */
-static void gmem_delete_folio(struct inode *inode, struct xa_state *xas,
-			      struct folio *folio, struct gmem_deleted *d)
-{
-	/* The folio lock keeps the memory cgroup from being changed. */
-	struct lruvec *lruvec = folio_lruvec(folio);
-
-	if (lruvec != d->lruvec) {
-		gmem_count_deleted(inode, d);
-		d->lruvec = lruvec;
-	}
-	trace_mm_filemap_delete_from_page_cache(folio);
-	d->nr += folio_nr_pages(folio);
-	if (folio_test_pmd_mappable(folio)) {
-		d->nr_huge += folio_nr_pages(folio);
-		filemap_nr_thps_dec(inode->i_mapping);
-	}
-	xas_store(xas, NULL);
-	folio->mapping = NULL;
-}
-
-/*
- * A folio, locked, has left the page cache.  Returns whether the reference that
- * pinned it there is to be dropped; otherwise it keeps a lost page from the
- * allocator.
- */
-static bool gmem_let_go(struct folio *folio)
-{
-	gmem_reclaim(folio);
-	return !gmem_release_poison(folio);
-}
-
-/*
- * Remove a folio that is locked, and those behind it up to @end or one that has to
- * be waited for.  Returns the page index after the last.
- */
-static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
-				 pgoff_t end, struct list_head *removed)
-{
-	XA_STATE(xas, &inode->i_mapping->i_pages, first->index);
-	struct gmem_deleted deleted = {};
-	struct folio_batch fbatch;
-	struct folio *folio;
-	pgoff_t index = end;
-	unsigned int i;
-
-	gmem_assert_locked_write(inode);
-
-	folio_batch_init(&fbatch);
-	xas_lock_irq(&xas);
-	xas_for_each(&xas, folio, end - 1) {
-		if (folio != first && !gmem_trylock_next(folio)) {
-			index = folio->index;
-			break;
-		}
-		gmem_delete_folio(inode, &xas, folio, &deleted);
-		index = folio_next_index(folio);
-		/* Whoever has its other part mapped has not been told. */
-		VM_WARN_ON_ONCE_FOLIO(index > end, folio);
-		if (!folio_batch_add(&fbatch, folio) || index >= end)
-			break;
-		/* At once over all of its entries. */
-		xas_advance(&xas, index - 1);
-		index = end;
-	}
-	gmem_count_deleted(inode, &deleted);
-	xas_unlock_irq(&xas);
-
-	for (i = 0; i < folio_batch_count(&fbatch); i++) {
-		folio = fbatch.folios[i];
-		/* The page cache's; the one that pins it is left. */
-		folio_ref_sub(folio, folio_nr_pages(folio));
-		if (gmem_let_go(folio))
-			list_add_tail(&folio->lru, removed);
-		folio_unlock(folio);
-	}
-	return index;
-}
-
-/**
- * gmem_remove_folios - take the memory of a range out of the file
- * @inode:	Inode of the file.
- * @start:	First page index.
- * @end:	Page index after the last.
- * @removed:	The folios are added to this list, with a reference each, for
- *		gmem_free_folios().  They are on no LRU list, nor can they be.
- *
- * Context: Process context, may sleep; invalidate_lock held for write, between
- *	    gmem_invalidate_start() and gmem_invalidate_end(), and after
- *	    gmem_split_range().
- */
-void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
-			struct list_head *removed)
-{
-	pgoff_t index = start;
-	struct folio *first;
-
-	gmem_assert_locked_write(inode);
-
-	while (index < end && (first = gmem_lock_first(inode, index, end)))
-		index = gmem_remove_batch(inode, first, end, removed);
-	gmem_forget_private(inode, start, end);
-}
-
-/**
- * gmem_free_folios - give memory back that has left a file
- * @removed:	From gmem_remove_folios(); empty afterwards.
- *
- * Context: Process context, sleeps.  Best without any lock, as it takes ten times
- *	    as long to free a large folio as to remove it.
- */
-void gmem_free_folios(struct list_head *removed)
-{
-	struct folio_batch fbatch;
-	struct folio *folio, *next;
-
-	folio_batch_init(&fbatch);
-	list_for_each_entry_safe(folio, next, removed, lru) {
-		list_del(&folio->lru);
-		if (folio_batch_add(&fbatch, folio))
-			continue;
-		folio_batch_release(&fbatch);
-		cond_resched();
-	}
-	folio_batch_release(&fbatch);
+	if (get_kernel_nofault(a_ops, &mapping->a_ops))
+		return false;
+	return a_ops == &gmem_aops;
 }
 
 static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
 {
-	return gmem_is_splitting(folio);
+	if (gmem_is_splitting(folio))
+		return true;
+	return false;
 }
 
 static void gmem_free_folio(struct folio *folio)

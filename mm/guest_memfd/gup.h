@@ -3,8 +3,8 @@
  * What get_user_pages() asks of guest_memfd.
  *
  * Long-term pins of convertible files are refused: until they are given up, which
- * may be never, nothing could become private.  Pins of files that are shared for
- * ever are nobody's concern.
+ * may be never, nothing could become private.  Files that are shared for ever
+ * can be pinned.
  */
 #ifndef _MM_GUEST_MEMFD_GUP_H
 #define _MM_GUEST_MEMFD_GUP_H

@@ -3,27 +3,34 @@
  * What the parts of guest_memfd know of each other.
  *
  *   file.c	the file: creation, file operations, inode life cycle
- *   piece.c	working on a range piece by piece; holes, and the end
- *   folio.c	the memory: allocation, look-up, removal
- *   huge.c	how large a new folio is
- *   split.c	making small folios out of large ones
+ *   folio.c	the memory: allocation and look-up
+ *   remove.c	taking it out of the file
  *   binding.c	the clients' ranges, and telling them of changes
+ *   piece.c	working on a range piece by piece; holes, and the end
+ *   access.c	what clients get: pages for page tables, reads and writes
  *   mmap.c	mappings by host userspace
  *   policy.c	NUMA memory policy
- *   access.c	the clients' own reads and writes
  *   account.c	how much memory there is, by file and in total
  *   fdinfo.c	what /proc/PID/fdinfo says of a file
  *   debugfs.c	totals and a list of all files
- *   private.c	which pages a client has made private
- *   poison.c	pages that the hardware has lost
+ *   trace.c	the tracepoints
+ *   lost.c	the record of pages that the hardware has lost
+ *   poison.c	what memory_failure() does with such pages
  *   offline.c	memory with such pages stays online
  *   state.c	which pages of a convertible file are shared
- *   convert.c	changing that
+ *   marks.c	where that is being changed
+ *   convert.c	changing it
+ *   close.c	to private
  *   open.c	to shared
- *   marks.c	where that is under way
  *   users.c	the users of pages that shall become private
  *   query.c	what clients ask of the state
- *   trace.c	the tracepoints
+ *   huge.c	how large a new folio is
+ *   split.c	making small folios out of large ones
+ *   backoff.c	waiting for references to be dropped
+ *   prepare.c	pages that hardware is prepared for
+ *
+ * A file of the list may call those above it and those it shares a topic with;
+ * the exceptions are the calls that a topic adds to what it extends.
  *
  * "start" and "last" are inclusive, "end" is exclusive; all three are page
  * indices.  "offset" and "size" are in bytes.
@@ -41,6 +48,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+struct gmem_backoff;
 struct seq_file;
 
 /**
@@ -74,13 +82,13 @@ struct gmem_marks {
  * struct gmem_inode - a file's memory and everything that is a property of it
  * @vfs_inode:	The inode; its i_size is set once, at creation.
  * @ops:	The client's operations.  Constant.
- * @flags:	&enum guest_memfd_flags.  Constant.
+ * @flags:	GUEST_MEMFD_* bits.  Constant.
  * @bindings:	All bindings, by range; no two overlap.  Changed under
  *		invalidate_lock held for write, read with it held either way.
  * @policy:	NUMA policies by range; has a lock of its own.
  * @files:	Entry in the list of all files; see account.c.
  * @nr_huge:	Pages in folios that can be mapped as a PMD.
- * @private:	Which pages are private; see private.c.
+ * @prepared:	Which pages are prepared; see prepare.c.
  * @state:	Which pages are shared, if the file is convertible.
  * @marks:	Ranges that are being converted.
  * @splitting:	The folio that split.c has at work.  Under invalidate_lock held
@@ -99,7 +107,7 @@ struct gmem_inode {
 	struct shared_policy policy;
 	struct list_head files;
 	atomic_long_t nr_huge;
-	struct xarray private;
+	struct xarray prepared;
 	struct gmem_state state;
 	struct gmem_marks marks;
 	struct folio *splitting;
@@ -113,18 +121,42 @@ static inline struct gmem_inode *GMEM_I(struct inode *inode)
 	return container_of(inode, struct gmem_inode, vfs_inode);
 }
 
-/* Whether nothing in the file is kept from host userspace, now or later. */
-static inline bool gmem_all_shared(struct inode *inode)
+static inline bool gmem_range_is_valid(struct inode *inode, u64 offset, u64 size)
 {
-	const unsigned long shared = GUEST_MEMFD_MAPPABLE | GUEST_MEMFD_SHARED;
-
-	return (GMEM_I(inode)->flags & (shared | GUEST_MEMFD_CONVERTIBLE)) ==
-	       shared;
+	return PAGE_ALIGNED(offset) && PAGE_ALIGNED(size) && size &&
+	       offset + size > offset && offset + size <= i_size_read(inode);
 }
 
 static inline bool gmem_is_convertible(struct inode *inode)
 {
 	return GMEM_I(inode)->flags & GUEST_MEMFD_CONVERTIBLE;
+}
+
+/* Whether nothing in the file is kept from host userspace, now or later. */
+static inline bool gmem_all_shared(struct inode *inode)
+{
+	const unsigned long shared = GUEST_MEMFD_MAPPABLE | GUEST_MEMFD_SHARED;
+
+	if (gmem_is_convertible(inode))
+		return false;
+	return (GMEM_I(inode)->flags & shared) == shared;
+}
+
+/*
+ * Inode of the file of a binding that may be going, NULL when it has gone; good
+ * for the client's read-side section, see guest_memfd_get_page().
+ */
+static inline struct inode *
+gmem_binding_inode(const struct guest_memfd_binding *binding)
+{
+	/* Pairs with WRITE_ONCE() in gmem_detach(). */
+	return READ_ONCE(binding->inode);
+}
+
+/* For ->release_folio(): whether split.c is at work on a folio, which is locked. */
+static inline bool gmem_is_splitting(struct folio *folio)
+{
+	return READ_ONCE(GMEM_I(folio->mapping->host)->splitting) == folio;
 }
 
 /* References to a folio in a file that has no other user. */
@@ -134,10 +166,10 @@ static inline int gmem_folio_refs(struct folio *folio)
 	return folio_nr_pages(folio) + 1;
 }
 
-/* Whether a client has made pages private, and been told of their end or not. */
-static inline bool gmem_has_private(struct inode *inode)
+/* Whether a client has prepared pages, and been told of their end or not. */
+static inline bool gmem_has_prepared(struct inode *inode)
 {
-	return !xa_empty(&GMEM_I(inode)->private);
+	return !xa_empty(&GMEM_I(inode)->prepared);
 }
 
 static inline void gmem_assert_locked(struct inode *inode)
@@ -184,6 +216,10 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				 const struct guest_memfd_range *range);
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 				    pgoff_t start, pgoff_t end);
+bool gmem_owns_folio(struct folio *folio);
+
+/* remove.c */
+bool gmem_let_go(struct folio *folio);
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
 			struct list_head *removed);
 void gmem_free_folios(struct list_head *removed);
@@ -207,32 +243,26 @@ static inline gfp_t gmem_huge_gfp(struct inode *inode)
 #endif
 
 /* split.c */
-bool gmem_is_splitting(struct folio *folio);
 int gmem_split_range(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end);
-int gmem_split_wait(unsigned int *tries, int err, unsigned int state);
+void gmem_init_split_wait(struct gmem_backoff *b, unsigned int state);
+int gmem_split_wait(struct gmem_backoff *b, int err);
 int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_split_poisoned(struct inode *inode);
-bool gmem_queue_split(struct inode *inode);
+void gmem_queue_split(struct inode *inode);
 void gmem_init_split(struct inode *inode);
 
 /* binding.c */
+struct guest_memfd_binding *gmem_first_binding(struct inode *inode,
+					       pgoff_t start, pgoff_t last);
+void gmem_detach(struct inode *inode, struct guest_memfd_binding *b);
 pgoff_t gmem_first_bound(struct inode *inode, pgoff_t start, pgoff_t end);
 pgoff_t gmem_end_of_claim(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_check_bound(const struct guest_memfd_binding *binding,
 		     struct inode *inode, pgoff_t index);
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end);
-void gmem_end_private_range(struct inode *inode, pgoff_t start, pgoff_t end);
+void gmem_unprepare_range(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end);
-
-/* poison.c */
-bool gmem_has_lost_in(struct folio *folio, pgoff_t start, pgoff_t end);
-unsigned int gmem_max_order(struct folio *folio);
-bool gmem_owns_folio(struct folio *folio);
-bool gmem_has_lost(struct folio *folio);
-bool gmem_is_bad(struct page *page);
-void gmem_adopt_lost(struct folio *folio);
-bool gmem_release_poison(struct folio *folio);
 
 /* mmap.c */
 int gmem_mmap(struct file *file, struct vm_area_struct *vma);
@@ -243,20 +273,20 @@ void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_set_policy(struct vm_area_struct *vma, struct mempolicy *mpol);
 struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 				  unsigned long addr);
+bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end);
 struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index, gfp_t gfp,
 			       unsigned int order);
-bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end);
 #else
-static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
-					     gfp_t gfp, unsigned int order)
-{
-	return folio_alloc(gfp, order);
-}
-
 static inline bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start,
 					  pgoff_t end)
 {
 	return true;
+}
+
+static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
+					     gfp_t gfp, unsigned int order)
+{
+	return folio_alloc(gfp, order);
 }
 #endif
 
@@ -264,15 +294,15 @@ static inline bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start,
 void gmem_show_fdinfo(struct seq_file *m, struct file *file);
 void gmem_show_flags(struct seq_file *m, unsigned long flags, char sep);
 
-/* private.c */
-void gmem_init_private(struct inode *inode);
-void gmem_destroy_private(struct inode *inode);
-int gmem_make_private(struct inode *inode, struct guest_memfd_binding *binding,
-		      struct folio *folio, pgoff_t index, unsigned int order);
-void gmem_end_private(struct inode *inode, struct guest_memfd_binding *binding,
-		      pgoff_t start, pgoff_t end);
-void gmem_forget_private(struct inode *inode, pgoff_t start, pgoff_t end);
-bool gmem_was_private(struct inode *inode, pgoff_t index);
-void gmem_reclaim(struct folio *folio);
+/* prepare.c */
+void gmem_init_prepared(struct inode *inode);
+void gmem_destroy_prepared(struct inode *inode);
+int gmem_prepare(struct inode *inode, struct guest_memfd_binding *binding,
+		 struct folio *folio, pgoff_t index, unsigned int order);
+void gmem_unprepare(struct inode *inode, struct guest_memfd_binding *binding,
+		    pgoff_t start, pgoff_t end);
+void gmem_forget_prepared(struct inode *inode, pgoff_t start, pgoff_t end);
+bool gmem_was_prepared(struct inode *inode, pgoff_t index);
+void gmem_restore(struct folio *folio);
 
 #endif /* _MM_GUEST_MEMFD_INTERNAL_H */

@@ -9,9 +9,9 @@
  * is in one place.
  *
  * A fault returns with the folio locked, but without invalidate_lock: what it
- * was allowed to map can be taken away before it is in the page table.  Whoever
- * takes memory away therefore unmaps twice: the whole range first, which is
- * cheap, and then, under its lock, each folio that was mapped since.
+ * was allowed to map can be taken away before it is in the page table.  So code
+ * that takes memory away unmaps twice: the whole range first, which is cheap, and
+ * then, under its lock, each folio that was mapped since.
  *
  *	CPU 0: fault				CPU 1: a hole is punched
  *
@@ -34,6 +34,7 @@
 
 #include "gup.h"
 #include "internal.h"
+#include "lost.h"
 #include "marks.h"
 #include "state.h"
 
@@ -41,8 +42,11 @@ static bool gmem_host_may_access(struct inode *inode, pgoff_t index)
 {
 	gmem_assert_locked(inode);
 
-	return index < i_size_read(inode) >> PAGE_SHIFT &&
-	       gmem_is_shared(inode, index);
+	if (index >= i_size_read(inode) >> PAGE_SHIFT)
+		return false;
+	if (gmem_is_convertible(inode))
+		return gmem_is_shared(inode, index);
+	return gmem_all_shared(inode);
 }
 
 static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
@@ -107,16 +111,18 @@ static vm_fault_t gmem_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	vm_fault_t ret;
-	bool pending;
 
 	/* A task that is being killed does not see the signal. */
 	if (gmem_lock_shared_killable(inode))
 		return VM_FAULT_SIGBUS;
-	/* Asked once: it can end at any time, but not begin. */
-	pending = gmem_is_pending(inode, vmf->pgoff);
-	ret = pending ? 0 : gmem_fault_locked(vmf, inode);
+	/* Pending can end at any time, but not begin while the lock is held. */
+	if (gmem_is_pending(inode, vmf->pgoff)) {
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		return gmem_fault_pending(vmf);
+	}
+	ret = gmem_fault_locked(vmf, inode);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
-	return pending ? gmem_fault_pending(vmf) : ret;
+	return ret;
 }
 
 static const struct vm_operations_struct gmem_vm_ops = {

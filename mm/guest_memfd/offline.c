@@ -31,6 +31,7 @@
 #include <linux/rcupdate.h>
 
 #include "internal.h"
+#include "lost.h"
 
 /* A poisoned page which is in a file. */
 static bool gmem_pins_offline(struct page *page)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * guest_memfd: conversion to shared.
+ * guest_memfd: conversion to shared, piece by piece.
  *
  * What can fail is that a large folio has to be split, of which some task has a
  * reference.  So of more than a piece, all folios are split first, one piece
  * at a time, and the range is marked as opening meanwhile, which keeps others
- * from allocating large ones again.  Then it is converted, piece by piece.
+ * from allocating large ones again.
  */
 
 #include <linux/pagemap.h>
@@ -66,7 +66,7 @@ static void gmem_open_folios(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 		for (i = 0; i < folio_batch_count(&fbatch); i++) {
 			struct folio *folio = fbatch.folios[i];
 
-			gmem_reclaim(folio);
+			gmem_restore(folio);
 			/* Zeroed by the next look-up; see gmem_find_folio(). */
 			if (!c->args->preserve)
 				folio_clear_uptodate(folio);
@@ -79,16 +79,14 @@ static void gmem_open_folios(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 
 static void gmem_open_private(struct gmem_convert *c, pgoff_t from, pgoff_t to)
 {
-	pgoff_t start = from, end = to;
+	pgoff_t start = from, end;
 
-	gmem_end_private_range(c->inode, from, to);
-	while (gmem_next_private(c->inode, &start, &end)) {
+	gmem_unprepare_range(c->inode, from, to);
+	for_each_gmem_private(c->inode, start, end, to) {
 		gmem_open_folios(c, start, end);
-		start = end;
-		end = to;
 		cond_resched();
 	}
-	gmem_forget_private(c->inode, from, to);
+	gmem_forget_prepared(c->inode, from, to);
 	gmem_set_shared(c->inode, from, to, &c->spare);
 }
 
@@ -108,24 +106,30 @@ static void gmem_commit_shared(struct gmem_convert *c, pgoff_t start,
 	gmem_invalidate_end(c->inode, start, end);
 }
 
-/* A folio could not be split: with the lock dropped, wait for a while. */
-static int gmem_wait_for_split(struct gmem_convert *c, int err, u64 *backoff,
-			       unsigned int *tries)
+static void gmem_init_open_wait(struct gmem_convert *c, struct gmem_backoff *b)
 {
-	int ret = c->args->wait ? gmem_convert_sleep(c, backoff) :
-				  gmem_split_wait(tries, err, TASK_KILLABLE);
+	if (c->args->wait)
+		gmem_init_convert_wait(c, b);
+	else
+		gmem_init_split_wait(b, TASK_KILLABLE);
+}
 
-	return ret && ret != -EINTR ? -EAGAIN : ret;
+/* A folio could not be split: with the lock dropped, wait for a while. */
+static int gmem_open_wait(struct gmem_convert *c, int err, struct gmem_backoff *b)
+{
+	int ret = c->args->wait ? gmem_backoff(b) : gmem_split_wait(b, err);
+
+	return ret == -EBUSY ? -EAGAIN : ret;
 }
 
 /* The range is opening, no lock is held. */
 static int gmem_split_pieces(struct gmem_convert *c)
 {
-	u64 backoff = GMEM_MIN_BACKOFF_NS;
 	pgoff_t start = c->start, end;
-	unsigned int tries = 0;
+	struct gmem_backoff backoff;
 	int ret;
 
+	gmem_init_open_wait(c, &backoff);
 	while (gmem_next_piece(c->inode, &start, c->end, &end)) {
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      gmem_lock_killable(c->inode);
@@ -140,24 +144,11 @@ static int gmem_split_pieces(struct gmem_convert *c)
 		}
 		if (ret != -EAGAIN && ret != -EBUSY)
 			return ret;
-		ret = gmem_wait_for_split(c, ret, &backoff, &tries);
+		ret = gmem_open_wait(c, ret, &backoff);
 		if (ret)
 			return ret;
 	}
 	return 0;
-}
-
-/* A piece is done at once, with the lock, unless there is something to wait for. */
-static int gmem_try_shared(struct gmem_convert *c)
-{
-	int ret;
-
-	gmem_assert_locked_write(c->inode);
-
-	ret = gmem_split_for_shared(c, c->start, c->end);
-	if (!ret)
-		gmem_commit_shared(c, c->start, c->end);
-	return ret;
 }
 
 /**
@@ -179,16 +170,25 @@ int gmem_convert_to_shared(struct gmem_convert *c)
 	if (!gmem_next_private(c->inode, &start, &end))
 		goto out_unlock;
 	if (gmem_is_piece(c)) {
-		ret = gmem_try_shared(c);
-		if (ret != -EAGAIN && ret != -EBUSY)
+		ret = gmem_split_for_shared(c, c->start, c->end);
+		if (ret == -EAGAIN || ret == -EBUSY)
+			goto wait;
+		if (ret)
 			goto out_unlock;
+		/* All of it at once. */
+		gmem_commit_shared(c, c->start, c->end);
+		goto out_unlock;
 	}
 
+wait:
 	gmem_begin_convert(c);
 	gmem_convert_unlock(c);
 
-	ret = gmem_split_pieces(c) ?:
-	      gmem_commit_pieces(c, gmem_commit_shared);
+	ret = gmem_split_pieces(c);
+	if (ret)
+		goto out_end;
+	ret = gmem_commit_pieces(c, gmem_commit_shared);
+out_end:
 	gmem_end_mark(c->inode, &c->mark);
 	return ret;
 

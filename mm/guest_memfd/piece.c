@@ -13,30 +13,34 @@
  * A range can be any size, and invalidate_lock keeps vCPUs, faults of the host,
  * memory_failure() and changes of memory slots waiting.  So no operation holds
  * it for longer than for one piece: 512 pages, or 2 MiB.  In between it drops
- * the lock, which then goes to those who wait; they can be killed meanwhile.
+ * the lock, which then goes to the tasks that wait; they can be killed meanwhile.
+ * What has left the file is freed without the lock.
  * Where large folios leave the file a batch of them, up to 15, is one piece: that
- * takes a small part of the time of 512 folios.  What has left it is freed
- * without the lock.
+ * takes a small part of the time of 512 small ones.
  * What is atomic is:
  *
  * =====================  ====================================================
  * allocation             each folio
- * hole                   each piece; large folios at its edges are split
- *                        before, and if that fails nothing has changed
+ * hole                   each piece
+ * release, and unbind    each piece; what is looked up fails from the start
+ * split for a hole       large folios at its edges are split before, and if that
+ *                        fails nothing has changed
  * conversion             the whole, unless the task is killed: then each
  *                        piece; see DOC: conversion
  * query                  the state, the whole; how much is resident, nothing
- * release, and unbind    each piece; what is looked up fails from the start
  * =====================  ====================================================
  *
  * Pieces are where folios are.  Pages that are mapped, by the host or by a
  * client, are in the file: they are mapped when they have been looked up, and
  * they leave the file after all have been told to drop their mappings.  So where
  * there is no folio, nothing has to be unmapped, and a hole of 2^63 bytes costs
- * as much as what is in it.  A change of state is different: clients are told of
- * all of it, as it can contradict what they know; see gmem_state_piece_end().
+ * as much as what is in it.
+ *
+ * A change of state is different: clients are told of all of it, as it can
+ * contradict what they know; see gmem_state_piece_end().
  */
 
+#include <linux/export.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/xarray.h>
@@ -134,7 +138,9 @@ pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
 
 	gmem_assert_locked_write(inode);
 
-	if (mapping_mapped(inode->i_mapping) || gmem_has_private(inode) ||
+	if (gmem_has_prepared(inode))
+		return piece_end;
+	if (mapping_mapped(inode->i_mapping) ||
 	    READ_ONCE(GMEM_I(inode)->has_poison))
 		return piece_end;
 
@@ -164,7 +170,7 @@ static unsigned long gmem_remove_piece(struct inode *inode, pgoff_t start,
 	gmem_invalidate_start(inode, start, end);
 	gmem_unmap(inode, start, end);
 	nr_pages = inode->i_mapping->nrpages;
-	gmem_end_private_range(inode, start, end);
+	gmem_unprepare_range(inode, start, end);
 	gmem_remove_folios(inode, start, end, removed);
 	nr_pages -= inode->i_mapping->nrpages;
 	gmem_invalidate_end(inode, start, end);
@@ -178,21 +184,17 @@ static int gmem_punch_piece(struct inode *inode, pgoff_t start, pgoff_t end,
 	LIST_HEAD(removed);
 	int ret;
 
-	do {
-		ret = gmem_lock_killable(inode);
-		if (ret)
-			return ret;
-		ret = gmem_split_range(inode, start, *after);
-		if (!ret) {
-			*after = gmem_removal_end(inode, start, end, *after);
-			*nr_pages += gmem_remove_piece(inode, start, *after,
-						       &removed);
-		}
-		filemap_invalidate_unlock(inode->i_mapping);
-		/* Wait for references without the lock, and look again. */
-		if (ret == -EAGAIN || ret == -EBUSY)
-			ret = gmem_split_piece(inode, start, *after) ?: -EAGAIN;
-	} while (ret == -EAGAIN);
+	ret = gmem_lock_killable(inode);
+	if (ret)
+		return ret;
+
+	ret = gmem_split_range(inode, start, *after);
+	if (ret)
+		goto out_unlock;
+	*after = gmem_removal_end(inode, start, end, *after);
+	*nr_pages += gmem_remove_piece(inode, start, *after, &removed);
+out_unlock:
+	filemap_invalidate_unlock(inode->i_mapping);
 	gmem_free_folios(&removed);
 	return ret;
 }
@@ -231,16 +233,16 @@ static int gmem_prepare_hole(struct inode *inode, pgoff_t start, pgoff_t end)
  *
  * Context: Process context, sleeps; takes invalidate_lock for write, for each
  *	    piece.
- * Return: 0; -EBUSY if a folio at an edge cannot be split, -ENOMEM, and nothing
- *	   has changed; -EINTR if the task is being killed: some pieces are gone.
- *	   The former can also happen later, if a large folio has been allocated
- *	   across an edge after the beginning.
+ * Return: 0; -EINTR if the task is being killed: some pieces are gone.
+ *	   -EBUSY if a folio at an edge cannot be split, -ENOMEM, and nothing has
+ *	   changed.  That can also happen later, if a large folio has been
+ *	   allocated across an edge after the beginning.
  */
 int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	pgoff_t next = start, after;
 	unsigned long nr_pages = 0;
-	int ret;
+	int ret = 0;
 
 	ret = gmem_prepare_hole(inode, start, end);
 	while (!ret && gmem_next_piece(inode, &next, end, &after)) {
@@ -249,6 +251,11 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 		else
 			ret = gmem_punch_piece(inode, next, end, &after,
 					       &nr_pages);
+		if (ret == -EAGAIN || ret == -EBUSY) {
+			/* Wait for references without the lock, look again. */
+			ret = gmem_split_piece(inode, next, after);
+			continue;
+		}
 		next = after;
 		cond_resched();
 	}
@@ -256,6 +263,80 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 		trace_guest_memfd_punch_hole(inode, start, end, nr_pages);
 	return ret;
 }
+
+/*
+ * Where the folios before @end begin that do not reach beyond it.  One that does
+ * may still be mapped by the next binding, and leaves the file with that.
+ */
+static pgoff_t gmem_end_of_whole(struct inode *inode, pgoff_t end)
+{
+	struct folio *folio;
+
+	gmem_assert_locked_write(inode);
+
+	if (IS_ALIGNED(end, GMEM_PIECE))
+		return end;
+	folio = xa_load(&inode->i_mapping->i_pages, end);
+	return folio ? min(end, folio->index) : end;
+}
+
+/* The first memory of @b from @from on; or there is none, and @b ends. */
+static void gmem_unbind_piece(struct inode *inode,
+			      struct guest_memfd_binding *b, pgoff_t *from,
+			      struct list_head *removed)
+{
+	pgoff_t start = max(*from, b->node.start);
+	pgoff_t after = b->node.last + 1;
+	pgoff_t end = after;
+
+	gmem_assert_locked_write(inode);
+
+	if (gmem_next_piece(inode, &start, end, &after)) {
+		after = gmem_removal_end(inode, start, end, after);
+		b->ops->invalidate_start(b, start, after);
+		gmem_unprepare(inode, b, start, after);
+		gmem_remove_folios(inode, start,
+				   gmem_end_of_whole(inode, after), removed);
+		b->ops->invalidate_end(b, start, after);
+	}
+	if (after == end)
+		gmem_detach(inode, b);
+	*from = after;
+}
+
+/**
+ * guest_memfd_unbind_next - end claims on a file that is being released
+ * @file:	The file.
+ * @from:	Where to go on; 0 for the first call.
+ *
+ * From the first call on, nothing in the file can be looked up.  Call it until
+ * it returns false.  Of the first binding at or behind @from, a piece is
+ * invalidated, and its memory freed; after its last one it is detached.  The
+ * client still owns the binding and calls guest_memfd_unbind() as usual, perhaps
+ * before that.
+ *
+ * Context: The client's release operation, with the lock that orders this
+ *	    against guest_memfd_unbind(), which is best dropped between calls.
+ *	    Takes invalidate_lock for write.
+ * Return: false if there is no binding left.
+ */
+bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
+{
+	struct inode *inode = file_inode(file);
+	struct guest_memfd_binding *b;
+	LIST_HEAD(removed);
+
+	filemap_invalidate_lock(inode->i_mapping);
+	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
+	WRITE_ONCE(GMEM_I(inode)->closing, true);
+	b = gmem_first_binding(inode, *from, ULONG_MAX);
+	if (b)
+		gmem_unbind_piece(inode, b, from, &removed);
+	filemap_invalidate_unlock(inode->i_mapping);
+	gmem_free_folios(&removed);
+	return b;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
 
 /**
  * gmem_remove_all - free the memory that a file still has after its release

@@ -16,7 +16,7 @@
  *
  * - the page has PG_hwpoison, is mapped in no user page table and by no client,
  *   and will not be mapped again;
- * - those who had it mapped have been sent the signal that their policy says
+ * - processes that had it mapped have been sent the signal that their policy says
  *   (prctl(PR_MCE_KILL)); none has been for memory that cannot be mapped;
  * - it is recorded as lost, see below;
  * - one reference to the folio is kept for good: once the page has left the
@@ -110,52 +110,15 @@
 
 #include <linux/memcontrol.h>
 #include <linux/rcupdate.h>
-#include <linux/uaccess.h>
-#include <linux/xarray.h>
 #include <trace/events/guest_memfd.h>
 
 #include "internal.h"
+#include "lost.h"
 #include "poison.h"
 
 /*
- * The pages that are in a file and lost, of all files, by page frame number: a
- * folio that has just left its file, or is being split, need not know of which.
- * Entries are made, changed and erased under the folio lock.  Most systems never
- * have one, so that xa_empty() is the usual cost.
- */
-static DEFINE_XARRAY(gmem_lost);
-
-/* The page is in a large folio: it gets a reference when that is split. */
-#define GMEM_LOST_IN_LARGE	xa_mk_value(0)
-/* The page is a folio of its own, with one reference to be kept for good. */
-#define GMEM_LOST_KEPT		xa_mk_value(1)
-
-/**
- * gmem_owns_folio - whether a folio is in a guest_memfd
- * @folio:	Any folio, or what looks like one.
- *
- * Any page of the system comes along here, so ->mapping may be anything.  If it
- * is one, RCU keeps the inode that contains it.
- *
- * Context: Any; RCU read lock held.
- * Return: true if it is, or just was.
- */
-bool gmem_owns_folio(struct folio *folio)
-{
-	const struct address_space_operations *a_ops;
-	struct address_space *mapping;
-
-	mapping = READ_ONCE(folio->mapping);
-	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
-		return false;
-	if (get_kernel_nofault(a_ops, &mapping->a_ops))
-		return false;
-	return a_ops == &gmem_aops;
-}
-
-/*
  * Take a reference to the folio if it is in a guest_memfd; it then can leave the
- * file, but not become anybody else's.
+ * file, but not be used again.
  *
  * While the folio is in a mapping, its count is zero only when it is frozen: by
  * a conversion, for a few instructions, or by a split, for as long as it takes
@@ -193,9 +156,7 @@ static struct folio *gmem_get_if_owned(struct page *page)
  *
  * Nothing is recorded yet, but from here on there is memory to do so.  It is
  * allocated before the folio is locked, when reclaim has nothing of ours to wait
- * for.  It must not fail, as the error cannot be refused, and it is one node of a
- * tree, at times a few, that GFP_KERNEL gets in any case but when this task is
- * being killed.
+ * for.
  *
  * Context: Process context, may sleep; holds no folio lock.
  * Return: The folio, locked and with a reference, which may just have left its
@@ -206,8 +167,7 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
 	struct folio *folio;
 
 	while ((folio = gmem_get_if_owned(page))) {
-		WARN_ON_ONCE(xa_reserve(&gmem_lost, page_to_pfn(page),
-					GFP_KERNEL | __GFP_NOFAIL));
+		gmem_reserve_lost(page);
 		folio_lock(folio);
 		if (page_folio(page) == folio) {
 			/*
@@ -233,97 +193,9 @@ struct folio *guest_memfd_lock_poisoned(struct page *page)
  */
 void guest_memfd_unlock_poisoned(struct folio *folio, struct page *page)
 {
-	xa_release(&gmem_lost, page_to_pfn(page));
+	gmem_unreserve_lost(page);
 	folio_unlock(folio);
 	folio_put(folio);
-}
-
-/*
- * Record that @page is lost.  Returns whether the caller's reference to @folio is
- * the one that is kept for good.
- */
-static bool gmem_record(struct folio *folio, struct page *page)
-{
-	bool large = folio_test_large(folio);
-	void *old;
-
-	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
-
-	/* Does not allocate, as there is a reservation. */
-	old = xa_store(&gmem_lost, page_to_pfn(page),
-		       large ? GMEM_LOST_IN_LARGE : GMEM_LOST_KEPT, GFP_NOWAIT);
-	if (large) {
-		/* For finish_fault(), which maps all of a folio otherwise. */
-		folio_set_has_hwpoisoned(folio);
-		WRITE_ONCE(GMEM_I(folio->mapping->host)->has_poison, true);
-	}
-	/* An error in a page that is known, because its flag had got lost. */
-	return !large && old != GMEM_LOST_KEPT;
-}
-
-/**
- * gmem_adopt_lost - a page, perhaps lost, has become a folio of its own
- * @folio:	The page.
- *
- * The file's reference to the large folio was one for all of its pages.
- * memory_failure() can record the page as soon as the split has unlocked it, and
- * keeps a reference itself then.
- *
- * Context: Any; invalidate_lock held for write since before the split.
- */
-void gmem_adopt_lost(struct folio *folio)
-{
-	if (xa_empty(&gmem_lost))
-		return;
-	if (xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_IN_LARGE,
-		       GMEM_LOST_KEPT, GFP_NOWAIT) == GMEM_LOST_IN_LARGE)
-		folio_get(folio);
-}
-
-/**
- * gmem_has_lost_in - look for lost pages in a part of a folio
- * @folio:	The folio, in the file or just removed.
- * @start:	First page index.
- * @end:	Page index after the last; both may be outside of @folio.
- *
- * Context: Any; the caller has a reference to @folio, or holds the lock of the
- *	    file's page cache.
- * Return: true if memory_failure() is through with one: no user page table maps
- *	   it, and none will.
- */
-bool gmem_has_lost_in(struct folio *folio, pgoff_t start, pgoff_t end)
-{
-	unsigned long pfn = folio_pfn(folio) - folio->index;
-
-	/* Nearly always, and then it does not matter how many pages there are. */
-	if (xa_empty(&gmem_lost))
-		return false;
-
-	start = pfn + max(start, folio->index);
-	end = pfn + min(end, folio_next_index(folio));
-	return start < end &&
-	       xa_find(&gmem_lost, &start, end - 1, XA_PRESENT);
-}
-
-/* The same for all of it. */
-bool gmem_has_lost(struct folio *folio)
-{
-	return gmem_has_lost_in(folio, 0, ULONG_MAX);
-}
-
-/**
- * gmem_is_bad - whether a page is not to be touched now
- * @page:	The page.
- *
- * Context: Any; the caller has a reference to the folio.
- * Return: true if it is lost, or if memory_failure() is looking at it and may
- *	   yet let it pass.
- */
-bool gmem_is_bad(struct page *page)
-{
-	return PageHWPoison(page) ||
-	       (!xa_empty(&gmem_lost) &&
-		xa_load(&gmem_lost, page_to_pfn(page)));
 }
 
 /* Have clients drop their mappings, and wait for their accesses to end. */
@@ -350,20 +222,20 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	struct address_space *mapping = folio->mapping;
 	pgoff_t end = folio_next_index(folio);
 	pgoff_t start = folio->index;
-	bool large = folio_test_large(folio);
 	struct inode *inode = NULL;
-	bool queued = false;
 	bool keep = true;
+	bool large;
 
 	if (mapping) {
 		/* A large folio has the file's references until it is split. */
-		keep = gmem_record(folio, page);
+		keep = gmem_record_lost(folio, page);
 		/* The folio is in the file, so the inode has a reference. */
 		inode = igrab(mapping->host);
 	} else {
-		xa_release(&gmem_lost, page_to_pfn(page));
+		gmem_unreserve_lost(page);
 		mem_cgroup_uncharge(folio);
 	}
+	large = folio_test_large(folio);
 	folio_unlock(folio);
 
 	if (inode) {
@@ -371,54 +243,11 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 					start + folio_page_idx(folio, page),
 					page_to_pfn(page));
 		gmem_contain(inode, start, end);
-		queued = large && gmem_queue_split(inode);
+		if (large)
+			gmem_queue_split(inode);
 	}
 	if (!keep)
 		folio_put(folio);
-	/* Perhaps the last one: the split that comes first is without us. */
-	if (inode && !queued)
+	if (inode)
 		iput(inode);
-}
-
-/**
- * gmem_max_order - largest order at which a folio may be mapped
- * @folio:	The folio.
- *
- * Context: Any; the caller has a reference to @folio.
- * Return: The folio's order, or 0 if not all of its pages are usable.
- */
-unsigned int gmem_max_order(struct folio *folio)
-{
-	return gmem_has_lost(folio) ? 0 : folio_order(folio);
-}
-
-/**
- * gmem_release_poison - a folio, perhaps with lost pages, has left the file
- * @folio:	The folio, just removed.
- *
- * If one is, then the folio is never freed, which is when it is uncharged
- * otherwise.  A failure that is noticed only later finds the folio without a
- * mapping.
- *
- * Context: Any; folio lock held.
- * Return: true if the file's reference has to be kept for good: the folio is
- *	   large, because it could not be split in time, and lost as a whole.
- */
-bool gmem_release_poison(struct folio *folio)
-{
-	unsigned long pfn = folio_pfn(folio);
-	unsigned long last = pfn + folio_nr_pages(folio) - 1;
-	bool found = false;
-	void *entry;
-
-	if (xa_empty(&gmem_lost))
-		return false;
-
-	xa_for_each_range(&gmem_lost, pfn, entry, pfn, last) {
-		xa_erase(&gmem_lost, pfn);
-		found = true;
-	}
-	if (found)
-		mem_cgroup_uncharge(folio);
-	return found && folio_test_large(folio);
 }

@@ -23,8 +23,7 @@
  */
 bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index)
 {
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	struct inode *inode = READ_ONCE(binding->inode);
+	struct inode *inode = gmem_binding_inode(binding);
 
 	return inode && gmem_is_shared(inode, index);
 }
@@ -41,8 +40,7 @@ EXPORT_SYMBOL_GPL(guest_memfd_is_shared);
  */
 bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index)
 {
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	struct inode *inode = READ_ONCE(binding->inode);
+	struct inode *inode = gmem_binding_inode(binding);
 
 	return inode && gmem_is_pending(inode, index);
 }
@@ -60,8 +58,7 @@ EXPORT_SYMBOL_GPL(guest_memfd_is_pending);
 struct inode *guest_memfd_get_pending(struct guest_memfd_binding *binding,
 				      pgoff_t index)
 {
-	/* Pairs with WRITE_ONCE() in gmem_detach(). */
-	struct inode *inode = READ_ONCE(binding->inode);
+	struct inode *inode = gmem_binding_inode(binding);
 
 	if (!inode || !gmem_is_pending(inode, index))
 		return NULL;

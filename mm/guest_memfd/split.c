@@ -58,40 +58,36 @@
  *
  * mm itself would split folios, too, without telling clients: to migrate them,
  * or to offline one of their pages.  It asks ->release_folio() before, which
- * says no to everybody but us.
+ * refuses unless split.c is at work on the folio.
  */
 
-#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
-#include <linux/sched/signal.h>
-#include <linux/swap.h>
+#include <linux/sched.h>
 #include <trace/events/guest_memfd.h>
 
 #include "../internal.h"
 #include "account.h"
+#include "backoff.h"
 #include "internal.h"
+#include "lost.h"
 
-/* Delays of 1, 2, 4 ... 512 ms between them. */
-#define GMEM_SPLIT_TRIES	10
+/* The first step of a wait for references. */
+#define GMEM_SPLIT_DELAY_NS	NSEC_PER_MSEC
 
-/* The same if one of them has pinned the folio: 15 ms in all. */
-#define GMEM_SPLIT_TRIES_PINNED	4
-
-/* For ->release_folio(): whether it is us who split this folio.  It is locked. */
-bool gmem_is_splitting(struct folio *folio)
-{
-	return READ_ONCE(GMEM_I(folio->mapping->host)->splitting) == folio;
-}
+/* Steps of 1, 2, 4 ... 512 ms, and what they come to if a folio is pinned. */
+#define GMEM_SPLIT_WAIT_MS	1023
+#define GMEM_SPLIT_PINNED_MS	15
 
 /* A page that has become a folio gets what the large one had. */
-static void gmem_adopt(struct inode *inode, struct folio *folio, void *private)
+static void gmem_adopt_prepared(struct inode *inode, struct folio *folio,
+				void *client)
 {
 	folio->private = NULL;
-	if (private && gmem_was_private(inode, folio->index))
-		folio->private = private;
-	gmem_adopt_lost(folio);
+	if (client && gmem_was_prepared(inode, folio->index))
+		folio->private = client;
 }
 
 static int gmem_split_locked(struct inode *inode, struct folio *folio)
@@ -101,7 +97,7 @@ static int gmem_split_locked(struct inode *inode, struct folio *folio)
 	unsigned int order = folio_order(folio);
 	bool huge = folio_test_pmd_mappable(folio);
 	struct page *page = &folio->page;
-	void *private = folio->private;
+	void *client = folio->private;
 	struct page *tail, *next;
 	LIST_HEAD(tails);
 	unsigned long i;
@@ -132,8 +128,11 @@ static int gmem_split_locked(struct inode *inode, struct folio *folio)
 		gmem_unaccount_huge(inode, nr);
 	list_for_each_entry_safe(tail, next, &tails, lru)
 		list_del(&tail->lru);
-	for (i = 0; i < nr; i++)
-		gmem_adopt(inode, page_folio(page + i), private);
+	for (i = 0; i < nr; i++) {
+		tail = page + i;
+		gmem_adopt_lost(page_folio(tail));
+		gmem_adopt_prepared(inode, page_folio(tail), client);
+	}
 	return 0;
 }
 
@@ -274,33 +273,39 @@ int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
- * gmem_split_wait - wait for others to drop their references
- * @tries:	How often this has been done; begins with 0.
- * @err:	What the split has returned: -EAGAIN or -EBUSY.
+ * gmem_init_split_wait - prepare for gmem_split_wait()
+ * @b:		Filled in.
  * @state:	TASK_KILLABLE, or TASK_UNINTERRUPTIBLE where it has to be done.
+ *
+ * Context: Any.
+ */
+void gmem_init_split_wait(struct gmem_backoff *b, unsigned int state)
+{
+	gmem_init_backoff(b, GMEM_SPLIT_DELAY_NS, NSEC_PER_SEC, state);
+	b->deadline = ktime_add_ms(b->start, GMEM_SPLIT_WAIT_MS);
+}
+
+/**
+ * gmem_split_wait - wait for references that keep a folio from being split
+ * @b:		The wait.
+ * @err:	What the split has returned: -EAGAIN or -EBUSY.
  *
  * A pin is either over soon or there for long.
  *
- * Context: Process context, without any lock that others may wait for.
+ * Context: As for gmem_backoff().
  * Return: 0 to try again; -EBUSY if it has been enough; -EINTR if the task is
  *	   being killed.
  */
-int gmem_split_wait(unsigned int *tries, int err, unsigned int state)
+int gmem_split_wait(struct gmem_backoff *b, int err)
 {
-	ktime_t delay = ms_to_ktime(1 << *tries);
+	int ret;
 
-	if (*tries >= (err == -EBUSY ? GMEM_SPLIT_TRIES_PINNED :
-				       GMEM_SPLIT_TRIES))
+	if (err == -EBUSY &&
+	    ktime_ms_delta(ktime_get(), b->start) >= GMEM_SPLIT_PINNED_MS)
 		return -EBUSY;
-	/* mlock() of a mapping leaves references in lists of each CPU. */
-	if (*tries == 1)
-		lru_add_drain_all();
-	(*tries)++;
 
-	set_current_state(state);
-	schedule_hrtimeout(&delay, HRTIMER_MODE_REL);
-	return state == TASK_KILLABLE && fatal_signal_pending(current) ?
-	       -EINTR : 0;
+	ret = gmem_backoff(b);
+	return ret == -EAGAIN ? -EBUSY : ret;
 }
 
 /**
@@ -316,9 +321,10 @@ int gmem_split_wait(unsigned int *tries, int err, unsigned int state)
  */
 int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end)
 {
-	unsigned int tries = 0;
+	struct gmem_backoff backoff;
 	int ret;
 
+	gmem_init_split_wait(&backoff, TASK_KILLABLE);
 	do {
 		ret = gmem_lock_killable(inode);
 		if (ret)
@@ -327,7 +333,7 @@ int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end)
 		filemap_invalidate_unlock(inode->i_mapping);
 		if (ret != -EAGAIN && ret != -EBUSY)
 			return ret;
-		ret = gmem_split_wait(&tries, ret, TASK_KILLABLE);
+		ret = gmem_split_wait(&backoff, ret);
 	} while (!ret);
 	return ret;
 }
@@ -363,16 +369,17 @@ static int gmem_split_poisoned_once(struct inode *inode)
  */
 void gmem_split_poisoned(struct inode *inode)
 {
-	unsigned int tries = 0;
+	struct gmem_backoff backoff;
 	int ret;
 
 	if (!READ_ONCE(GMEM_I(inode)->has_poison))
 		return;
 
+	gmem_init_split_wait(&backoff, TASK_UNINTERRUPTIBLE);
 	do {
 		ret = gmem_split_poisoned_once(inode);
 	} while ((ret == -EAGAIN || ret == -EBUSY) &&
-		 !gmem_split_wait(&tries, ret, TASK_UNINTERRUPTIBLE));
+		 !gmem_split_wait(&backoff, ret));
 }
 
 static void gmem_split_work(struct work_struct *work)
@@ -391,12 +398,13 @@ static void gmem_split_work(struct work_struct *work)
  * memory_failure() cannot do it itself: it holds a lock that is the whole
  * system's, and others may have to drop references first.
  *
- * Context: Any.
- * Return: true if the caller's reference is used for that.
+ * Context: Any in which iput() may be called.
  */
-bool gmem_queue_split(struct inode *inode)
+void gmem_queue_split(struct inode *inode)
 {
-	return queue_work(system_unbound_wq, &GMEM_I(inode)->split_work);
+	ihold(inode);
+	if (!queue_work(system_unbound_wq, &GMEM_I(inode)->split_work))
+		iput(inode);
 }
 
 void gmem_init_split(struct inode *inode)

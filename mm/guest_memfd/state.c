@@ -115,13 +115,10 @@ bool gmem_is_shared(struct inode *inode, pgoff_t index)
 	return run.value;
 }
 
-/* How much of the file the host may access. */
+/* How much of a convertible file the host may access. */
 u64 gmem_shared_bytes(struct inode *inode)
 {
 	u64 nr_pages;
-
-	if (!gmem_is_convertible(inode))
-		return gmem_all_shared(inode) ? i_size_read(inode) : 0;
 
 	/* Not while a change is half done. */
 	filemap_invalidate_lock_shared(inode->i_mapping);

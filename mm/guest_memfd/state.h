@@ -40,4 +40,16 @@ static inline bool gmem_is_pending(struct inode *inode, pgoff_t index)
 	return gmem_find_pending(inode, &index, index + 1);
 }
 
+/*
+ * Each run [start, run_end) of shared pages in what is from @start on and before
+ * @end; for_each_gmem_private() the same for private ones.
+ */
+#define for_each_gmem_shared(inode, start, run_end, end)			\
+	for (run_end = (end); gmem_next_shared(inode, &start, &run_end);	\
+	     start = run_end, run_end = (end))
+
+#define for_each_gmem_private(inode, start, run_end, end)			\
+	for (run_end = (end); gmem_next_private(inode, &start, &run_end);	\
+	     start = run_end, run_end = (end))
+
 #endif /* _MM_GUEST_MEMFD_STATE_H */

@@ -18,32 +18,16 @@
 #include "../internal.h"
 #include "convert.h"
 #include "internal.h"
+#include "lost.h"
 #include "state.h"
 
 /* Folios that are frozen, one by one, without enabling interrupts. */
 #define GMEM_FREEZE_BATCH	32
 
-/**
- * gmem_convert_blocked - note why a conversion is not possible
- * @c:		The conversion.
- * @index:	Index of the page that it is about.
- * @reason:	What is the matter with the page.
- *
- * Context: Any.
- * Return: -EAGAIN
- */
-int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
-			 enum guest_memfd_busy reason)
-{
-	c->args->error_offset = (u64)index << PAGE_SHIFT;
-	c->args->reason = reason;
-	return -EAGAIN;
-}
-
 /*
- * Who uses @folio besides the file and @refs references of the caller?  What
- * has been lost by the hardware is of no use any more, and the references
- * that memory_failure() keeps say nothing.
+ * What uses a folio besides the file and @refs references of the caller.  A page
+ * that the hardware has lost is of no use any more, and the references that
+ * memory_failure() keeps say nothing.
  */
 static enum guest_memfd_busy gmem_folio_busy(struct folio *folio, int refs)
 {
@@ -103,26 +87,26 @@ static int gmem_check_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
  * gmem_check_range - look for users of what is shared in a range
  * @c:		The conversion to private.
  * @start:	First page index.
- * @last:	Page index of the last one.
+ * @end:		Page index after the last.
  *
  * Context: Process context, may sleep; invalidate_lock held, and since the range
  *	    was unmapped either that or the range is pending: no new one comes.
  * Return: 0; -EAGAIN for the first page that has a user.
  */
-int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t last)
+int gmem_check_range(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 {
-	pgoff_t end = last + 1;
-	int ret = 0;
+	pgoff_t run_end;
+	int ret;
 
 	gmem_assert_locked(c->inode);
 
-	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
-		ret = gmem_check_users(c, start, end);
-		start = end;
-		end = last + 1;
+	for_each_gmem_shared(c->inode, start, run_end, end) {
+		ret = gmem_check_users(c, start, run_end);
+		if (ret)
+			return ret;
 		cond_resched();
 	}
-	return ret;
+	return 0;
 }
 
 static enum guest_memfd_busy gmem_freeze_folio(struct folio *folio)
@@ -171,24 +155,24 @@ static int gmem_freeze_users(struct gmem_convert *c, pgoff_t start, pgoff_t end)
  * gmem_freeze_range - see that what is shared in a range has no user
  * @c:		The conversion to private.
  * @start:	First page index.
- * @last:	Page index of the last one.
+ * @end:		Page index after the last.
  *
  * Context: Process context, may sleep; invalidate_lock held for write, with
  *	    which it is certain.
  * Return: 0; -EAGAIN for the first page that has a user.
  */
-int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t last)
+int gmem_freeze_range(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 {
-	pgoff_t end = last + 1;
-	int ret = 0;
+	pgoff_t run_end;
+	int ret;
 
 	gmem_assert_locked_write(c->inode);
 
-	while (!ret && gmem_next_shared(c->inode, &start, &end)) {
-		ret = gmem_freeze_users(c, start, end);
-		start = end;
-		end = last + 1;
+	for_each_gmem_shared(c->inode, start, run_end, end) {
+		ret = gmem_freeze_users(c, start, run_end);
+		if (ret)
+			return ret;
 		cond_resched();
 	}
-	return ret;
+	return 0;
 }

@@ -13,9 +13,9 @@
  *    memory: user memory must not be touched under that lock.
  *  - Under mmu_lock: look up, never wait.  A page that an invalidation has not
  *    declared by now cannot leave the file, as kvm_gmem_invalidate_start()
- *    takes mmu_lock for write before that.  What has been declared, what is not
- *    there, and what somebody has frozen is an error; callers start again in
- *    the page fault, where they can sleep.
+ *    takes mmu_lock for write before that.  A page that has been declared, that
+ *    is not there, or whose reference count is frozen is an error; callers start
+ *    again in the page fault, where they can sleep.
  *  - In the scheduler: as before, with mmu_lock taken by trylock.  The file
  *    keeps its reference for as long as mmu_lock is held, so that the put here
  *    is never the last one and frees nothing.
@@ -43,7 +43,6 @@ static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
 {
 	struct guest_memfd_binding *binding;
 	struct guest_memfd_range range;
-	struct kvm *kvm;
 	pgoff_t index;
 	int r;
 
@@ -53,13 +52,13 @@ static int kvm_gmem_map(const struct kvm_memory_slot *slot, gfn_t gfn,
 	if (!kvm_slot_has_gmem(slot))
 		return -EFAULT;
 
-	binding = kvm_gmem_slot_binding(slot, &kvm);
+	binding = kvm_gmem_slot_binding(slot);
 	index = kvm_gmem_get_index(slot, gfn);
 	r = guest_memfd_map_page(binding, index, NULL, map);
 	if (r != -ENOENT || !create)
 		return r;
 
-	range = kvm_gmem_attributes_range(kvm, slot, gfn);
+	range = kvm_gmem_attributes_range(kvm_gmem_slot_kvm(slot), slot, gfn);
 	return guest_memfd_map_page(binding, index, &range, map);
 }
 
@@ -224,19 +223,18 @@ static int kvm_gmem_try_gfn_in_gmem(const struct kvm_memory_slot *slot,
 static int kvm_gmem_try_get(const struct kvm_memory_slot *slot, gfn_t gfn,
 			    struct guest_memfd_page *page)
 {
-	struct guest_memfd_binding *binding;
 	struct kvm *kvm;
 
 	if (!kvm_slot_has_gmem(slot))
 		return -EFAULT;
 
-	binding = kvm_gmem_slot_binding(slot, &kvm);
+	kvm = kvm_gmem_slot_kvm(slot);
 	lockdep_assert_held(&kvm->mmu_lock);
 	if (kvm_mmu_is_invalidating(kvm, gfn, KVM_BACKED_BY_FILE))
 		return -EAGAIN;
 
-	return guest_memfd_try_get_page(binding, kvm_gmem_get_index(slot, gfn),
-					page);
+	return guest_memfd_try_get_page(kvm_gmem_slot_binding(slot),
+					kvm_gmem_get_index(slot, gfn), page);
 }
 
 /**
@@ -296,7 +294,7 @@ int kvm_gmem_write_nowait(const struct kvm_memory_slot *slot, gfn_t gfn,
 	if (!kvm_slot_has_gmem(slot))
 		return r;
 
-	kvm_gmem_slot_binding(slot, &kvm);
+	kvm = kvm_gmem_slot_kvm(slot);
 	if (!KVM_MMU_READ_TRYLOCK(kvm))
 		return -EAGAIN;
 
@@ -354,7 +352,7 @@ kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 	if (!kvm_slot_has_gmem(slot))
 		return KVM_PFN_ERR_FAULT;
 
-	kvm_gmem_slot_binding(slot, &kvm);
+	kvm = kvm_gmem_slot_kvm(slot);
 	if (atomic)
 		r = kvm_gmem_get_pfn_atomic(slot, gfn, &pfn);
 	else

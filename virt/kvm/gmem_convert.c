@@ -75,7 +75,7 @@ static int kvm_gmem_put_attributes2(struct kvm_memory_attributes2 __user *uattrs
 {
 	if (put_user(c->error_offset, &uattrs->error_offset))
 		return -EFAULT;
-	if (c->wait && put_user((u64)c->reason, &uattrs->reserved[1]))
+	if (c->wait && put_user((u64)c->reason, &uattrs->reason))
 		return -EFAULT;
 	return 0;
 }
@@ -90,12 +90,12 @@ static int kvm_gmem_set_attributes(struct file *file, struct kvm *kvm,
 
 	if (copy_from_user(&attrs, uattrs, sizeof(attrs)))
 		return -EFAULT;
-	if (memchr_inv(&attrs.reserved[1], 0,
-		       sizeof(attrs.reserved) - sizeof(attrs.reserved[0])))
+	if (attrs.reason ||
+	    memchr_inv(attrs.padding, 0, sizeof(attrs.padding)))
 		return -EINVAL;
 
 	r = kvm_gmem_init_conversion(&conversion, kvm, attrs.attributes,
-				     attrs.flags, attrs.reserved[0]);
+				     attrs.flags, attrs.timeout_ns);
 	if (r)
 		return r;
 
@@ -230,67 +230,4 @@ long kvm_gmem_ioctl(struct file *file, void *priv, unsigned int cmd,
 	default:
 		return -ENOTTY;
 	}
-}
-
-/**
- * kvm_gmem_is_private - whether the guest's accesses to a gfn are private
- * @kvm:	the VM
- * @slot:	the gfn's slot, or NULL
- * @gfn:	the gfn
- *
- * Context: Any, within kvm->srcu.  As kvm_get_memory_attributes().
- * Return: what the file says, if that is where all the slot's memory is, and
- *	   otherwise what the attribute says.
- */
-bool kvm_gmem_is_private(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			 gfn_t gfn)
-{
-	struct guest_memfd_binding *binding;
-
-	if (!kvm_slot_is_gmem_only(slot) || !kvm_arch_has_private_mem(kvm))
-		return kvm_mem_is_private(kvm, gfn);
-
-	binding = kvm_gmem_slot_binding(slot, &kvm);
-	return !guest_memfd_is_shared(binding, kvm_gmem_get_index(slot, gfn));
-}
-
-/**
- * kvm_gmem_wait_conversion - wait until a gfn is not becoming private any more
- * @vcpu:	the vCPU
- * @slot:	the gfn's slot, with a file; invalid after this has returned true
- * @gfn:	the gfn
- *
- * Nothing waits for the vCPU meanwhile, and a signal gets it out.
- *
- * Context: vCPU thread, within kvm->srcu by kvm_vcpu_srcu_read_lock(), which is
- *	    left for that time; sleeps.
- * Return: false if there was nothing to wait for.
- */
-bool kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
-			      const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	pgoff_t index = kvm_gmem_get_index(slot, gfn);
-	struct guest_memfd_binding *binding;
-	struct inode *inode;
-	struct kvm *kvm;
-
-	binding = kvm_gmem_slot_binding(slot, &kvm);
-	inode = guest_memfd_get_pending(binding, index);
-	if (!inode)
-		return false;
-
-	kvm_vcpu_srcu_read_unlock(vcpu);
-	guest_memfd_wait_pending(inode, index);
-	kvm_vcpu_srcu_read_lock(vcpu);
-	return true;
-}
-
-/* The same for those who do not wait. */
-bool kvm_gmem_is_pending(const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	struct guest_memfd_binding *binding;
-	struct kvm *kvm;
-
-	binding = kvm_gmem_slot_binding(slot, &kvm);
-	return guest_memfd_is_pending(binding, kvm_gmem_get_index(slot, gfn));
 }

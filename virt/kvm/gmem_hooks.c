@@ -3,7 +3,7 @@
  * guest_memfd and confidential hardware: which page is private to which gfn.
  *
  * guest_memfd calls for the private memory of VMs that have any, once per page
- * and change, see mm/guest_memfd/private.c; here the calls are passed on to
+ * and change, see mm/guest_memfd/prepare.c; here the calls are passed on to
  *
  *   the architecture,	which tells the hardware, by kvm_arch_gmem_*(): each is
  *			there if the HAVE_KVM_ARCH_GMEM_* symbol is selected;
@@ -21,8 +21,8 @@
  * Their folio is locked, and the file's invalidate_lock is held for read.
  * Return: 0, -ENOMEM or -EIO: all or nothing.
  */
-int kvm_gmem_hook_make_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-			       unsigned long nr)
+int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			  unsigned long nr)
 {
 	int r;
 
@@ -39,11 +39,11 @@ int kvm_gmem_hook_make_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 }
 
 /*
- * They no longer are.  Nothing maps them, and nobody uses them before this
+ * They no longer are.  Nothing maps them, and they are not used before this
  * returns.  The file's invalidate_lock is held for write.
  */
-void kvm_gmem_hook_end_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-			       unsigned long nr)
+void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			     unsigned long nr)
 {
 	kvm_gmem_owner_end(kvm, gfn, pfn, nr,
 			   kvm_arch_gmem_is_mapped(kvm, gfn, pfn, nr));
@@ -54,7 +54,7 @@ void kvm_gmem_hook_end_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
  * At least one of the pages has been private, they have left the file, and the
  * host is going to use them.  The VM can be gone already.  Must not sleep.
  */
-void kvm_gmem_hook_reclaim(unsigned long pfn, unsigned long nr)
+void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
 {
 	kvm_arch_gmem_reclaim(pfn, nr);
 	kvm_gmem_owner_reclaim(pfn, nr);

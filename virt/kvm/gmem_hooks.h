@@ -8,28 +8,28 @@
 
 #include <linux/kvm_host.h>
 
-/* Functions for an operations table: none if nobody wants to know. */
+/* Functions for an operations table: none if no code wants to know. */
 #define kvm_gmem_hook(fn)	PTR_IF(IS_ENABLED(CONFIG_KVM_GMEM_HOOKS), fn)
 
 #ifdef CONFIG_KVM_GMEM_HOOKS
-int kvm_gmem_hook_make_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-			       unsigned long nr);
-void kvm_gmem_hook_end_private(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
-			       unsigned long nr);
-void kvm_gmem_hook_reclaim(unsigned long pfn, unsigned long nr);
+int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			  unsigned long nr);
+void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
+			     unsigned long nr);
+void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr);
 #else
-static inline int kvm_gmem_hook_make_private(struct kvm *kvm, gfn_t gfn,
-					     kvm_pfn_t pfn, unsigned long nr)
+static inline int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn,
+					kvm_pfn_t pfn, unsigned long nr)
 {
 	return 0;
 }
 
-static inline void kvm_gmem_hook_end_private(struct kvm *kvm, gfn_t gfn,
-					     kvm_pfn_t pfn, unsigned long nr)
+static inline void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn,
+					   kvm_pfn_t pfn, unsigned long nr)
 {
 }
 
-static inline void kvm_gmem_hook_reclaim(unsigned long pfn, unsigned long nr)
+static inline void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
 {
 }
 #endif

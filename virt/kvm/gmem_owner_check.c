@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check who owns the pages of private memory.  For tests only.
+ * Check which VM and gfn own the pages of private memory.  For tests only.
  *
  * A table in software stands for what confidential hardware knows: for each
  * page that has been private, the VM and gfn that it belongs to, if it still
@@ -368,7 +368,7 @@ void kvm_gmem_owner_get_counters(struct kvm_gmem_owner_counters *c)
 	xa_unlock(&owners);
 }
 
-/* KVM is going to be used by nobody: what is left was not reclaimed. */
+/* KVM goes: what is left was not reclaimed. */
 void kvm_gmem_owner_exit(void)
 {
 	struct gmem_owner *o;

@@ -6,7 +6,7 @@
  *
  *   counters	struct kvm_gmem_owner_counters, a line with name and number each
  *   canary	write a number of enum canary, and that violation is committed
- *		with a page that nobody uses.  It must be reported once, as it
+ *		with a page that has no user.  It must be reported once, as it
  *		would be if KVM had done it, and counts as a canary.
  */
 

@@ -7,7 +7,7 @@
  * gfn base_gfn + n.  mm/guest_memfd/ owns the memory and calls back before and
  * after it changes; the callbacks turn that into an invalidation of gfns.
  *
- * Who holds whom: the file holds the VM, from creation to release.  A slot
+ * References: the file holds the VM, from creation to release.  A slot
  * holds nothing; it has a binding, which the file's release detaches if the
  * file goes first.  So closing the file frees the memory, whether or not slots
  * still name it, and a VM with files is gone when the last of them is.
@@ -39,26 +39,12 @@
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
+#include <linux/uaccess.h>
 
 #include "gmem_convert.h"
 #include "gmem_hooks.h"
 #include "guest_memfd.h"
 #include "kvm_mm.h"
-
-/**
- * struct kvm_gmem_binding - the private memory of a slot
- * @mm:		What mm knows of it.
- * @kvm:	The VM.
- * @slot:	The slot; lives at least as long as the binding.
- * @ready:	The slot's arch data exists, so something can be mapped.  Set
- *		under mmu_lock.
- */
-struct kvm_gmem_binding {
-	struct guest_memfd_binding mm;
-	struct kvm *kvm;
-	struct kvm_memory_slot *slot;
-	bool ready;
-};
 
 static void kvm_gmem_release(struct file *file, void *priv)
 {
@@ -86,7 +72,7 @@ static void kvm_gmem_release(struct file *file, void *priv)
 static struct guest_memfd_client_ops kvm_gmem_client_ops = {
 	.name		= "[kvm-gmem]",
 	.release	= kvm_gmem_release,
-	.reclaim	= kvm_gmem_hook(kvm_gmem_hook_reclaim),
+	.restore	= kvm_gmem_hook(kvm_gmem_hook_restore),
 	.ioctl		= kvm_gmem_ioctl,
 };
 
@@ -99,8 +85,15 @@ void kvm_gmem_init(struct module *module)
 /* KVM_CAP_GUEST_MEMFD_FLAGS: the flags that files of a VM can have. */
 u64 kvm_gmem_supported_flags(struct kvm *kvm)
 {
-	return GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED |
-	       GUEST_MEMFD_FLAG_HUGEPAGE;
+	u64 flags = 0;
+
+	if (!kvm_arch_has_private_mem(kvm))
+		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	/* Both sides of the guest's memory in one file; see gmem_convert.c. */
+	if (kvm_arch_has_private_mem(kvm))
+		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	flags |= GUEST_MEMFD_FLAG_HUGEPAGE;
+	return flags;
 }
 
 static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
@@ -109,7 +102,6 @@ static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
 
 	if (flags & GUEST_MEMFD_FLAG_MMAP)
 		file_flags |= GUEST_MEMFD_MAPPABLE;
-	/* Both sides of the guest's memory in one file; see gmem_convert.c. */
 	if (flags & GUEST_MEMFD_FLAG_MMAP && kvm_arch_has_private_mem(kvm))
 		file_flags |= GUEST_MEMFD_CONVERTIBLE;
 	if (flags & GUEST_MEMFD_FLAG_INIT_SHARED)
@@ -119,8 +111,8 @@ static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
 	return file_flags;
 }
 
-/* KVM_CREATE_GUEST_MEMFD: returns a file descriptor. */
-int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
+static int kvm_gmem_create(struct kvm *kvm,
+			   const struct kvm_create_guest_memfd *args)
 {
 	struct file *file;
 	int fd;
@@ -147,16 +139,27 @@ int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 	return fd;
 }
 
+/* KVM_CREATE_GUEST_MEMFD: returns a file descriptor. */
+int kvm_vm_ioctl_create_guest_memfd(struct kvm *kvm,
+				    const struct kvm_create_guest_memfd __user *argp)
+{
+	struct kvm_create_guest_memfd args;
+
+	if (copy_from_user(&args, argp, sizeof(args)))
+		return -EFAULT;
+	return kvm_gmem_create(kvm, &args);
+}
+
 static gfn_t kvm_gmem_index_to_gfn(struct kvm_gmem_binding *binding,
 				   pgoff_t index)
 {
-	return binding->slot->base_gfn + index - binding->mm.node.start;
+	return binding->slot->base_gfn + index - binding->base.node.start;
 }
 
-static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
+static void kvm_gmem_invalidate_start(struct guest_memfd_binding *base,
 				      pgoff_t start, pgoff_t end)
 {
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
 	struct kvm_gfn_range range = {
 		.slot		= b->slot,
 		.start		= kvm_gmem_index_to_gfn(b, start),
@@ -180,10 +183,10 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *mm,
 	kvm_arch_guest_memory_reclaimed(b->kvm);
 }
 
-static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
+static void kvm_gmem_invalidate_end(struct guest_memfd_binding *base,
 				    pgoff_t start, pgoff_t end)
 {
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
 
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_end(b->kvm, kvm_gmem_index_to_gfn(b, start),
@@ -193,46 +196,46 @@ static void kvm_gmem_invalidate_end(struct guest_memfd_binding *mm,
 }
 
 /* For fdinfo.  The number of the VM is that of its directory in debugfs. */
-static void kvm_gmem_show(struct guest_memfd_binding *mm, struct seq_file *m)
+static void kvm_gmem_show(struct guest_memfd_binding *base, struct seq_file *m)
 {
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
 	struct kvm_memory_slot *slot = b->slot;
 
 	seq_printf(m, " vm=%d as=%u slot=%d gpa=0x%llx", b->kvm->userspace_pid,
 		   slot->as_id, slot->id, gfn_to_gpa(slot->base_gfn));
 }
 
-static int kvm_gmem_make_private(struct guest_memfd_binding *mm, pgoff_t index,
-				 unsigned long pfn, unsigned long nr)
+static int kvm_gmem_prepare(struct guest_memfd_binding *base, pgoff_t index,
+			    unsigned long pfn, unsigned long nr)
 {
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
 
-	return kvm_gmem_hook_make_private(b->kvm,
+	return kvm_gmem_hook_prepare(b->kvm,
 					  kvm_gmem_index_to_gfn(b, index), pfn,
 					  nr);
 }
 
-static void kvm_gmem_end_private(struct guest_memfd_binding *mm, pgoff_t index,
-				 unsigned long pfn, unsigned long nr)
+static void kvm_gmem_unprepare(struct guest_memfd_binding *base, pgoff_t index,
+			       unsigned long pfn, unsigned long nr)
 {
-	struct kvm_gmem_binding *b = container_of(mm, typeof(*b), mm);
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
 
-	kvm_gmem_hook_end_private(b->kvm, kvm_gmem_index_to_gfn(b, index), pfn,
-				  nr);
+	kvm_gmem_hook_unprepare(b->kvm, kvm_gmem_index_to_gfn(b, index), pfn,
+				nr);
 }
 
 static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
 	.invalidate_start	= kvm_gmem_invalidate_start,
 	.invalidate_end		= kvm_gmem_invalidate_end,
 	.show			= kvm_gmem_show,
-	.make_private		= kvm_gmem_hook(kvm_gmem_make_private),
-	.end_private		= kvm_gmem_hook(kvm_gmem_end_private),
+	.prepare		= kvm_gmem_hook(kvm_gmem_prepare),
+	.unprepare		= kvm_gmem_hook(kvm_gmem_unprepare),
 };
 
 /**
  * kvm_gmem_bind - give a slot that is being created its private memory
  * @kvm:	the VM
- * @slot:	the slot, not yet visible to anybody; range and as_id are set
+ * @slot:	the slot, not yet in the memslots; range and as_id are set
  * @fd:		file descriptor of a guest_memfd of this VM
  * @offset:	where in the file the slot's memory begins, in bytes
  *
@@ -264,9 +267,9 @@ int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 	binding->kvm = kvm;
 	binding->slot = slot;
-	binding->mm.ops = &kvm_gmem_binding_ops;
-	binding->mm.private = kvm_arch_has_private_mem(kvm);
-	r = guest_memfd_bind(file, &binding->mm, offset,
+	binding->base.ops = &kvm_gmem_binding_ops;
+	binding->base.prepare = kvm_arch_has_private_mem(kvm);
+	r = guest_memfd_bind(file, &binding->base, offset,
 			     (u64)slot->npages << PAGE_SHIFT);
 	if (r) {
 		kfree(binding);
@@ -310,98 +313,7 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 
 	lockdep_assert(lockdep_is_held(&slot->gmem->kvm->slots_lock) ||
 		       !refcount_read(&slot->gmem->kvm->users_count));
-	guest_memfd_unbind(&slot->gmem->mm);
+	guest_memfd_unbind(&slot->gmem->base);
 	kfree(slot->gmem);
 	slot->gmem = NULL;
-}
-
-/*
- * Where the file is to have memory, if the gfns from @first to @last, and
- * perhaps others outside of the slot, are used alike.
- */
-struct guest_memfd_range kvm_gmem_range(const struct kvm_memory_slot *slot,
-					gfn_t first, gfn_t last)
-{
-	first = max(first, slot->base_gfn);
-	last = min(last, slot->base_gfn + slot->npages - 1);
-	return (struct guest_memfd_range) {
-		.start	= kvm_gmem_get_index(slot, first),
-		.end	= kvm_gmem_get_index(slot, last) + 1,
-	};
-}
-
-/*
- * The same for the gfns around @gfn whose attributes are the same: where the
- * guest uses the other side of the slot, memory in the file is of no use.  If
- * they are just changing, some is wasted or some pages are small.
- */
-struct guest_memfd_range
-kvm_gmem_attributes_range(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			  gfn_t gfn)
-{
-	gfn_t first = 0, last = GFN_INVALID;
-
-	if (!kvm_slot_is_gmem_only(slot))
-		kvm_get_memory_attributes_run(kvm, gfn, &first, &last);
-	return kvm_gmem_range(slot, first, last);
-}
-
-/* File page index of a gfn; only its alignment has a meaning outside. */
-pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	return slot->gmem->mm.node.start + (gfn - slot->base_gfn);
-}
-
-/*
- * The binding of a slot with a file, and the slot's VM.  Both stay as long as
- * the caller is within kvm->srcu or holds slots_lock.
- */
-struct guest_memfd_binding *
-kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm)
-{
-	*kvm = slot->gmem->kvm;
-	lockdep_assert(srcu_read_lock_held(&(*kvm)->srcu) ||
-		       lockdep_is_held(&(*kvm)->slots_lock));
-	return &slot->gmem->mm;
-}
-
-/**
- * kvm_gmem_get_pfn - look up or allocate the page of the file behind a gfn
- * @kvm:	the VM
- * @slot:	the gfn's slot, with KVM_MEM_GUEST_MEMFD and not INVALID
- * @gfn:	the gfn
- * @range:	where the file is to have memory, see kvm_gmem_range()
- * @pfn:	out: the page frame, with a reference for the caller
- * @order:	out: order up to which the file's pages continue physically,
- *		aligned to the file
- *
- * The caller took its snapshot of mmu_invalidate_seq before, and compares it
- * under mmu_lock before it maps the page.
- *
- * Context: Process context, within kvm->srcu.  Takes the file's lock.
- * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EIO if
- *	   the page cannot be made private; -EINTR if the task is being killed.
- */
-int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
-		     gfn_t gfn, const struct guest_memfd_range *range,
-		     kvm_pfn_t *pfn, unsigned int *order)
-{
-	struct guest_memfd_page page;
-	int r;
-
-	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
-
-	r = guest_memfd_get_page(&slot->gmem->mm,
-				 kvm_gmem_get_index(slot, gfn), range, &page);
-	/* Closed: to the vCPU, memory that is not there. */
-	if (r == -ESTALE)
-		return -EFAULT;
-	if (WARN_ON_ONCE(r == -ENXIO))
-		return -EIO;
-	if (r)
-		return r;
-
-	*pfn = page.pfn;
-	*order = page.order;
-	return 0;
 }

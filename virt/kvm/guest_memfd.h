@@ -5,12 +5,25 @@
 #ifndef __KVM_GUEST_MEMFD_H
 #define __KVM_GUEST_MEMFD_H
 
+#include <linux/guest_memfd.h>
 #include <linux/kvm_host.h>
 
-struct guest_memfd_binding;
-struct guest_memfd_range;
-
 #ifdef CONFIG_KVM_PRIVATE_MEM
+/**
+ * struct kvm_gmem_binding - the private memory of a slot
+ * @base:	What mm/guest_memfd/ knows of it.
+ * @kvm:	The VM.
+ * @slot:	The slot; lives at least as long as the binding.
+ * @ready:	The slot's arch data exists, so something can be mapped.  Set
+ *		under mmu_lock.
+ */
+struct kvm_gmem_binding {
+	struct guest_memfd_binding base;
+	struct kvm *kvm;
+	struct kvm_memory_slot *slot;
+	bool ready;
+};
+
 /*
  * Have KVM's own accesses to a slot that is being created follow the VM's
  * attributes, file or no file.  Memory of KVM's own is no guest's.
@@ -35,7 +48,8 @@ static inline void kvm_gmem_copy_slot(struct kvm_memory_slot *dest,
 
 void kvm_gmem_init(struct module *module);
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
-int kvm_gmem_create(struct kvm *kvm, const struct kvm_create_guest_memfd *args);
+int kvm_vm_ioctl_create_guest_memfd(struct kvm *kvm,
+				    const struct kvm_create_guest_memfd __user *argp);
 int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,
 		  unsigned int fd, u64 offset);
 void kvm_gmem_slot_ready(struct kvm *kvm, struct kvm_memory_slot *slot);
@@ -44,7 +58,8 @@ struct guest_memfd_range
 kvm_gmem_attributes_range(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			  gfn_t gfn);
 struct guest_memfd_binding *
-kvm_gmem_slot_binding(const struct kvm_memory_slot *slot, struct kvm **kvm);
+kvm_gmem_slot_binding(const struct kvm_memory_slot *slot);
+struct kvm *kvm_gmem_slot_kvm(const struct kvm_memory_slot *slot);
 #else
 static inline void kvm_slot_init_attributes(struct kvm *kvm,
 					    struct kvm_memory_slot *slot)
@@ -63,6 +78,13 @@ static inline void kvm_gmem_init(struct module *module)
 static inline u64 kvm_gmem_supported_flags(struct kvm *kvm)
 {
 	return 0;
+}
+
+static inline int
+kvm_vm_ioctl_create_guest_memfd(struct kvm *kvm,
+				const struct kvm_create_guest_memfd __user *argp)
+{
+	return -ENOTTY;
 }
 
 static inline int kvm_gmem_bind(struct kvm *kvm, struct kvm_memory_slot *slot,

@@ -45,7 +45,7 @@
  *						mmu_lock: sequence moved, retry
  *
  * KVM's own accesses to the memory of a VM for which
- * kvm_arch_accesses_private_mem() look attributes up, too, and then access one
+ * kvm_arch_accesses_private_mem() is true look attributes up, too, and then access one
  * side or the other.  As with the guest's accesses on real hardware, one that
  * races with a change can be to either side; one that begins when the ioctl has
  * returned is to the new side:
@@ -57,7 +57,7 @@
  *	return
  *						access the shared side
  *
- * Nobody waits for CPU 1: its access may itself be waiting for userspace to
+ * The change does not wait for CPU 1: its access may itself be waiting for userspace to
  * provide a page, and that thread of the VMM may be the one on CPU 0; also, a
  * grace period of kvm->srcu for each of many small ranges takes very long.
  * Addresses that KVM keeps beyond an access are another matter.  Caches of pfns
@@ -75,6 +75,7 @@
 #include <linux/lockdep.h>
 #include <linux/range_map.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 #include <trace/events/kvm.h>
 
 #include "kvm_mm.h"
@@ -169,8 +170,9 @@ static void kvm_unmap_changing_range(struct kvm *kvm, gfn_t start, gfn_t end)
 					     range.slot->npages);
 			/*
 			 * Not once for all slots: zapping the next one may drop
-			 * mmu_lock, and who takes it then may free memory of
-			 * this one for which it finds no mapping to flush.
+			 * mmu_lock, and the task that takes it then may free
+			 * memory of this one, for which it finds no mapping to
+			 * flush.
 			 */
 			if (kvm_unmap_gfn_range(kvm, &range))
 				kvm_flush_remote_tlbs(kvm);
@@ -209,8 +211,8 @@ static int kvm_unmap_changing_pieces(struct kvm *kvm, gfn_t start, gfn_t end)
 }
 
 /*
- * Slots can come and go meanwhile: no mapping comes with one, and who deletes
- * one zaps what it has.
+ * Slots can come and go meanwhile: no mapping comes with one, and deletion zaps
+ * what one has.
  */
 static int kvm_memory_attributes_begin(struct kvm *kvm, gfn_t start, gfn_t end)
 {
@@ -271,21 +273,24 @@ u64 kvm_supported_memory_attributes(struct kvm *kvm)
 
 /* KVM_SET_MEMORY_ATTRIBUTES */
 int kvm_vm_ioctl_set_memory_attributes(struct kvm *kvm,
-				       const struct kvm_memory_attributes *attrs)
+				       const struct kvm_memory_attributes __user *argp)
 {
-	if (attrs->flags)
+	struct kvm_memory_attributes attrs;
+
+	if (copy_from_user(&attrs, argp, sizeof(attrs)))
+		return -EFAULT;
+	if (attrs.flags)
 		return -EINVAL;
-	if (attrs->attributes & ~kvm_supported_memory_attributes(kvm))
+	if (attrs.attributes & ~kvm_supported_memory_attributes(kvm))
 		return -EINVAL;
-	if (!attrs->size || attrs->address + attrs->size < attrs->address)
+	if (!attrs.size || attrs.address + attrs.size < attrs.address)
 		return -EINVAL;
-	if (!PAGE_ALIGNED(attrs->address) || !PAGE_ALIGNED(attrs->size))
+	if (!PAGE_ALIGNED(attrs.address) || !PAGE_ALIGNED(attrs.size))
 		return -EINVAL;
 
-	return kvm_set_memory_attributes(kvm, gpa_to_gfn(attrs->address),
-					 gpa_to_gfn(attrs->address +
-						    attrs->size),
-					 attrs->attributes);
+	return kvm_set_memory_attributes(kvm, gpa_to_gfn(attrs.address),
+					 gpa_to_gfn(attrs.address + attrs.size),
+					 attrs.attributes);
 }
 
 void kvm_init_memory_attributes(struct kvm *kvm)

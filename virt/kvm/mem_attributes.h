@@ -12,7 +12,7 @@ void kvm_init_memory_attributes(struct kvm *kvm);
 void kvm_destroy_memory_attributes(struct kvm *kvm);
 u64 kvm_supported_memory_attributes(struct kvm *kvm);
 int kvm_vm_ioctl_set_memory_attributes(struct kvm *kvm,
-				       const struct kvm_memory_attributes *attrs);
+				       const struct kvm_memory_attributes __user *argp);
 #else
 static inline void kvm_init_memory_attributes(struct kvm *kvm)
 {
@@ -25,6 +25,13 @@ static inline void kvm_destroy_memory_attributes(struct kvm *kvm)
 static inline u64 kvm_supported_memory_attributes(struct kvm *kvm)
 {
 	return 0;
+}
+
+static inline int
+kvm_vm_ioctl_set_memory_attributes(struct kvm *kvm,
+				   const struct kvm_memory_attributes __user *argp)
+{
+	return -ENOTTY;
 }
 #endif
 

@@ -8,9 +8,8 @@
  * reports it.  Userspace thus calls again until nothing is left.
  *
  * A range can be as large as a guest.  kvm->srcu is therefore held for one
- * mapping only, also if the architecture asks to try again: whoever changes
- * memory slots waits for readers of kvm->srcu, and may be just what has to be
- * waited for.
+ * mapping only, also if the architecture asks to try again: a change of memory
+ * slots waits for readers of kvm->srcu, and may be just what has to be waited for.
  *
  *	CPU 0: delete a slot			CPU 1: KVM_PRE_FAULT_MEMORY
  *
@@ -27,6 +26,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include "pre_fault.h"
 
@@ -65,22 +65,12 @@ static long kvm_pre_fault_next(struct kvm_vcpu *vcpu,
 	return r;
 }
 
-/**
- * kvm_vcpu_pre_fault_memory - KVM_PRE_FAULT_MEMORY
- * @vcpu:	the vCPU whose view of memory is meant
- * @range:	in: what to map; out: what is left, shorter if and only if 0 is
- *		returned
- *
- * Context: Process context, vcpu->mutex held.
- * Return: 0 if anything was mapped, else -errno.
- */
-int kvm_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
-			      struct kvm_pre_fault_memory *range)
+/* Returns 0 if anything was mapped, else -errno; @range becomes what is left. */
+static int kvm_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
+				     struct kvm_pre_fault_memory *range)
 {
 	u64 size = range->size;
 	long r;
-
-	lockdep_assert_held(&vcpu->mutex);
 
 	r = kvm_check_pre_fault(range);
 	if (r)
@@ -98,4 +88,30 @@ int kvm_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 	vcpu_put(vcpu);
 
 	return range->size < size ? 0 : r;
+}
+
+/**
+ * kvm_vcpu_ioctl_pre_fault_memory - KVM_PRE_FAULT_MEMORY
+ * @vcpu:	the vCPU whose view of memory is meant
+ * @argp:	in: what to map; out: what is left, shorter if and only if 0 is
+ *		returned
+ *
+ * Context: Process context, vcpu->mutex held.
+ * Return: 0 if anything was mapped, else -errno.
+ */
+int kvm_vcpu_ioctl_pre_fault_memory(struct kvm_vcpu *vcpu,
+				    struct kvm_pre_fault_memory __user *argp)
+{
+	struct kvm_pre_fault_memory range;
+	int r;
+
+	lockdep_assert_held(&vcpu->mutex);
+
+	if (copy_from_user(&range, argp, sizeof(range)))
+		return -EFAULT;
+	r = kvm_vcpu_pre_fault_memory(vcpu, &range);
+	/* What is left, also after an error. */
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return r;
 }

@@ -4,7 +4,7 @@
  *
  * What such a VM's memory attributes make private comes from guest_memfd and
  * is out of reach for the VMM and everything else in host userspace.  The host
- * kernel is trusted, and so is whoever can read its direct map.
+ * kernel is trusted, and so is what can read its direct map.
  *
  * The guest has no bit of its own to say that an access is private: the
  * attribute of the gfn decides.  It does so for KVM's own accesses, too, those

@@ -102,7 +102,7 @@ TRACE_EVENT(guest_memfd_punch_hole,
 		      __entry->nr_pages)
 );
 
-/* Somebody asked for a page: a client, fallocate(), or a fault in the host. */
+/* A page was looked up: for a client, by fallocate(), or by a fault in the host. */
 TRACE_EVENT(guest_memfd_get_folio,
 	    TP_PROTO(struct inode *inode, pgoff_t index,
 		     struct folio *folio, bool allocated),

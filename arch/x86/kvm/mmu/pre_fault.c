@@ -5,7 +5,7 @@
  * What is mapped is what a read by the vCPU, in its current state, would have
  * mapped: private or shared memory by the attribute of the gfn, in the address
  * space of the mode that the vCPU is in, without breaking copy-on-write.  The
- * work is done by the page fault handler, with a fault that nobody has taken.
+ * work is done by the page fault handler, with a fault that no vCPU has taken.
  * Such a fault (kvm_page_fault.prefault) leaves no traces of an access: no
  * accessed bit, no asynchronous page fault, no MMIO SPTE, no page that is dirty
  * for the dirty log, no signal, no exit.

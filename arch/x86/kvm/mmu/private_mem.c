@@ -9,10 +9,10 @@
  * equal attributes around the gfn.
  *
  * There are two reasons why memory is in a file.  Private memory always is; its
- * slot can have another side at userspace_addr, to which lpage_info belongs.  And
- * there are slots to which the file is all the memory they have, in VMs that
- * know nothing private, and where the file itself says what is private; of these,
- * lpage_info is made for the file, and counts the page tables that are shadowed.
+ * slot can have another side at userspace_addr, to which lpage_info belongs.
+ * And there are slots that have no memory but the file, in VMs that know nothing
+ * private, and where the file itself says what is private; of these, lpage_info is
+ * made for the file, and counts the page tables that are shadowed.
  */
 
 #include <linux/guest_memfd.h>
@@ -76,7 +76,7 @@ int kvm_mmu_gmem_max_level(const struct kvm_memory_slot *slot, gfn_t gfn,
 static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
 				   struct kvm_page_fault *fault, int r)
 {
-	/* Nobody sees the result of a prefetch. */
+	/* A prefetch has no result that userspace would see. */
 	if ((r == -EFAULT || r == -EHWPOISON) && !fault->prefetch)
 		kvm_prepare_memory_fault_exit(vcpu, gfn_to_gpa(fault->gfn),
 					      PAGE_SIZE, fault->is_private);
@@ -84,17 +84,18 @@ static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
 }
 
 /*
- * The memory is in the file, whatever it is.  While a gfn is becoming private,
- * mappings stay that there are, but none is added.
+ * The memory is in the file, whatever it is.
+ * While a gfn is becoming private, mappings stay that there are, but none is
+ * added.
  */
 static int kvm_mmu_check_gmem_only(struct kvm_vcpu *vcpu,
 				   struct kvm_page_fault *fault)
 {
 	fault->from_gmem = true;
 
+	/* Being deleted: there is nothing to find out. */
 	if (fault->slot->flags & KVM_MEMSLOT_INVALID)
 		return RET_PF_CONTINUE;
-
 	if (fault->prefetch && kvm_gmem_is_pending(fault->slot, fault->gfn))
 		return fault->prefault ? -EAGAIN : RET_PF_RETRY;
 	if (!fault->prefetch &&
@@ -123,16 +124,24 @@ static void kvm_mmu_check_attributes(struct kvm *kvm,
 	fault->is_private = attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
+/* Whether an asynchronous page fault has ended, for which this is done. */
+static bool kvm_mmu_fault_is_async(const struct kvm_page_fault *fault)
+{
+	if (fault->prefault)
+		return false;
+	return fault->prefetch;
+}
+
 /**
  * kvm_mmu_check_private - decide whether a fault is on private memory
  * @vcpu:	the vCPU
  * @fault:	the fault; gfn, slot and mmu_seq are set
  *
- * And whether the memory is in a file, which it can be without being private.
  * In a software-protected VM the attribute decides where an access goes, so
  * the access always matches it.  Comes before everything that could emulate or
  * repair the access: private memory without a file behind it is userspace's to
  * provide, and never MMIO.
+ * Where all memory is in the file, that is so whether or not it is private.
  *
  * Return: RET_PF_CONTINUE; RET_PF_RETRY for an access that the guest repeats
  *	   anyhow; -EFAULT, with an exit to userspace, if there is no memory.
@@ -147,8 +156,8 @@ int kvm_mmu_check_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	if (!fault->is_private)
 		return RET_PF_CONTINUE;
 
-	/* An asynchronous page fault was set up while the gfn was shared. */
-	if (fault->prefetch && !fault->prefault)
+	/* It was set up while the gfn was shared. */
+	if (kvm_mmu_fault_is_async(fault))
 		return RET_PF_RETRY;
 
 	/* Being deleted: wait for what comes after. */
@@ -264,7 +273,9 @@ bool kvm_mmu_range_concerns(struct kvm *kvm, const struct kvm_gfn_range *range,
 	if (range->backing == KVM_BACKED_BY_ANY)
 		return true;
 	/* All of the slot is of the one side that the range is about. */
-	if (!kvm_arch_has_private_mem(kvm) || kvm_slot_is_gmem_only(range->slot))
+	if (!kvm_arch_has_private_mem(kvm))
+		return true;
+	if (kvm_slot_is_gmem_only(range->slot))
 		return true;
 
 	backing = kvm_mem_is_private(kvm, gfn) ? KVM_BACKED_BY_FILE :
@@ -272,27 +283,14 @@ bool kvm_mmu_range_concerns(struct kvm *kvm, const struct kvm_gfn_range *range,
 	return range->backing & backing;
 }
 
-/**
- * kvm_arch_gmem_unmap - the memory of a range of a slot goes away
- * @kvm:	the VM
- * @range:	the range, inside of one slot
- *
+/*
  * Unlike an MMU notifier this also drops the shadow pages of guest page tables
  * in the range: a table that has become zeros must not stay in effect until the
  * guest flushes its TLB, which it has no reason to do.
- *
- * Context: mmu_lock held for write; the range has been declared as invalidated.
- *	    May drop the lock for others, and flushes TLBs before it does.
- * Return: true if the caller has to flush TLBs before it drops the lock.
  */
-bool kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
+static bool kvm_mmu_unmap_gmem_only(struct kvm *kvm, struct kvm_gfn_range *range)
 {
 	bool flush = false;
-
-	/* Nothing in a file beside a side of its own, and nothing private. */
-	if (!kvm_slot_is_gmem_only(range->slot) &&
-	    !kvm_arch_has_private_mem(kvm))
-		return false;
 
 	if (kvm_mmu_slot_has_rmaps(range->slot))
 		flush = kvm_unmap_gfn_range(kvm, range);
@@ -302,6 +300,25 @@ bool kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
 	kvm_mmu_zap_shadowed_range(kvm, range->slot->as_id, range->start,
 				   range->end);
 	return flush;
+}
+
+/**
+ * kvm_arch_gmem_unmap - the memory of a range of a slot goes away
+ * @kvm:	the VM
+ * @range:	the range, inside of one slot
+ *
+ * Context: mmu_lock held for write; the range has been declared as invalidated.
+ *	    May drop the lock for others, and flushes TLBs before it does.
+ * Return: true if the caller has to flush TLBs before it drops the lock.
+ */
+bool kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	if (kvm_slot_is_gmem_only(range->slot))
+		return kvm_mmu_unmap_gmem_only(kvm, range);
+	/* What is in the file of any other slot is mapped if it is private. */
+	if (!kvm_arch_has_private_mem(kvm))
+		return false;
+	return kvm_tdp_mmu_unmap_gfn_range(kvm, range, false);
 }
 
 /*

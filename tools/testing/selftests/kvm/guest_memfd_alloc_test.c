@@ -3,7 +3,7 @@
  * The memory of a guest_memfd: fallocate() in all its modes, and whether pages
  * come, stay and go as fstat() and the host's free memory say.
  *
- * Nobody but fallocate() and the guest may allocate a page, and nobody but a
+ * Only fallocate() and the guest may allocate a page, and only a
  * hole and the end of the file may free one: not the page cache's reclaim, not
  * fadvise(), not compaction.
  */

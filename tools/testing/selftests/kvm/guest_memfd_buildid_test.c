@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Nobody looks for a build ID in a guest_memfd.
+ * The kernel looks for no build ID in a guest_memfd.
  *
  * perf_event_open() with attr.build_id has the kernel look for an ELF note in the
  * first page of what is mapped, in the page cache and not through the mapping:

@@ -376,7 +376,7 @@ static void test_faults_map_one_page(void)
 	gmem_map_teardown(&m);
 }
 
-/* A page that is lost hinders nobody: it is of no use to its holders. */
+/* A page that is lost hinders no conversion: it is of no use to its holders. */
 static void test_poisoned_page_is_converted(void)
 {
 	struct gmem_map m;

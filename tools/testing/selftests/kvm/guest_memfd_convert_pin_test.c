@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Conversion in place of pages that somebody holds: who keeps a page from
- * becoming private, and that waiting for him works.  Holders are real ones, see
+ * Conversion in place of pages that are held: which holders keep a page from
+ * becoming private, and that waiting for them works.  Holders are real, see
  * guest_memfd_holder.h; long-term pins are refused instead.
  */
 #define _GNU_SOURCE /* for O_DIRECT */
@@ -161,7 +161,7 @@ static void test_wait_for_o_direct(void)
 	check_wait_ends_with_the_holder(GMEM_HOLD_DISK);
 }
 
-/* Those who hold different pages: all of them are waited for, in any order. */
+/* Holders of different pages: all of them are waited for, in any order. */
 static void test_wait_for_several(void)
 {
 	struct gmem_conv_thread t;
@@ -183,7 +183,7 @@ static void test_wait_for_several(void)
 	gmem_map_teardown(&m);
 }
 
-/* A page that leaves the file is nobody's obstacle any more. */
+/* A page that leaves the file is no obstacle any more. */
 static void test_hole_under_the_holder_ends_the_wait(void)
 {
 	struct gmem_conv_thread t;

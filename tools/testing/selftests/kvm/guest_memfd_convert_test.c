@@ -2,7 +2,7 @@
 /*
  * Conversion in place, as seen by the host: what the ioctls of a guest_memfd
  * accept, what they change, and what they leave as it was.  No guest runs and
- * nobody holds a page.
+ * no page is held.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
 #include <linux/compiler.h>

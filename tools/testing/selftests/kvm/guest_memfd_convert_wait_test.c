@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens while a conversion is pending: who waits with it, who is refused,
- * and that nobody else notices.
+ * What happens while a conversion is pending: which calls wait with it, which
+ * are refused, and that no other call notices.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
 #include <sched.h>
@@ -184,7 +184,7 @@ static void test_signal_gets_a_user_access_out(void)
 	pending_teardown(&p);
 }
 
-/* mmap_lock is not held: the mapping can be changed under the one who waits. */
+/* mmap_lock is not held: the mapping can be changed under the waiter. */
 static void test_mappings_can_be_changed_under_a_user_access(void)
 {
 	struct toucher t;
@@ -405,8 +405,8 @@ static void test_batch_waits_and_says_where_it_stopped(void)
 }
 
 /*
- * A gigabyte in one call, and what others notice of it.  Who needs the file has to
- * wait for one conversion, which is as long as it is; nobody else does.
+ * A gigabyte in one call, and what others notice of it.  A call that needs the
+ * file waits for one conversion, which is as long as it is; no other call does.
  */
 #define LARGE_SIZE	BIT_ULL(30)
 

@@ -66,7 +66,8 @@ static void test_fdinfo_of_a_new_file(void)
 	/* As documented; what follows them is not this test's to know. */
 	static const char * const lines[] = {
 		"gmem-size:\t65536\n", "gmem-flags:\tnone\n",
-		"gmem-resident:\t0\n", "gmem-huge:\t0\n",
+		"gmem-resident:\t0\n",
+		"gmem-huge:\t0\n",
 		"gmem-private:\t65536\n", "gmem-shared:\t0\n",
 	};
 	struct kvm_vm *vm = gmem_vm_create_barebones();
@@ -257,7 +258,7 @@ static void test_fdinfo_shows_all_of_many_bindings(void)
 	gmem_free_hva(hva, P);
 }
 
-/* Somebody else may look, whatever the owner is doing at that time. */
+/* Other processes may look, whatever the owner is doing at that time. */
 static void *read_all_the_time(void *arg)
 {
 	bool *stop = arg;
@@ -344,16 +345,17 @@ static void test_debugfs_lists_files(void)
 {
 	char line[256], want[256];
 	struct kvm_vm *vm = gmem_vm_create_barebones();
-	int fd = vm_create_guest_memfd(vm, FILE_SIZE, 0);
+	int n, fd = vm_create_guest_memfd(vm, FILE_SIZE, 0);
 	struct gmem_state state;
 
 	host_set_thp("never");
 	gmem_allocate(fd, 0, 3 * P);
 	gmem_state_get(fd, &state);
 	TEST_ASSERT(find_in_list(state.ino, line, sizeof(line)), "not listed");
-	snprintf(want, sizeof(want),
-		 "ino=%lu size=%llu resident=%llu huge=0 flags=none", state.ino,
-		 FILE_SIZE, 3 * P);
+	n = sprintf(want, "ino=%lu size=%llu resident=%llu", state.ino,
+		    FILE_SIZE, 3 * P);
+	n += sprintf(want + n, " huge=0");
+	sprintf(want + n, " flags=none");
 	TEST_ASSERT(!strcmp(line, want), "\"%s\", wanted \"%s\"", line, want);
 
 	close(fd);
@@ -362,7 +364,7 @@ static void test_debugfs_lists_files(void)
 	kvm_vm_free(vm);
 }
 
-/* Other files come and go only if somebody else uses KVM. */
+/* Other files come and go only if another process uses KVM. */
 static void assert_total(const s64 before[3], s64 files, s64 resident,
 			 s64 private)
 {

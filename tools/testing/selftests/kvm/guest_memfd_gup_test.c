@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pages of guest_memfd files in the hands of the kernel: get_user_pages() in
- * its forms, and what is built on it.  A page that somebody holds when a hole
- * takes it from the file stays as it is for the holder, is nobody else's, and
- * is freed in the end.
+ * its forms, and what is built on it.  A page that is held when a hole
+ * takes it from the file stays as it is for the holder, is given to no other
+ * user, and is freed in the end.
  *
  * Long-term pins are taken through the kernel's gup_test, which gives them up
  * again before it returns.  To hold a page across a hole: a pipe, which has a
@@ -307,7 +307,7 @@ static void test_pipe_keeps_pages_that_were_punched(void)
 	gmem_map_teardown(&m);
 }
 
-/* Held pages are freed when the holder lets go, not before, whoever is first. */
+/* Held pages are freed when the last holder lets go, not before. */
 static void check_held_pages_are_freed(bool close_file)
 {
 	u64 before = gmem_free_kb(), kb = NR_PIPES * PIPE_SIZE / 1024;

@@ -144,7 +144,7 @@ static void test_populating_can_be_repeated(void)
 	sweep(&op);
 }
 
-/* There is nobody to report to: the fault is repeated. */
+/* There is no exit to report it with: the fault is repeated. */
 static int touch_run(void *ctx)
 {
 	struct context *c = ctx;

@@ -934,7 +934,7 @@ static void test_locked_memory_is_freed_at_the_end(void)
 			assert_mlocked_kb(before + kb);
 			munmap(other, BIG_SIZE);
 			break;
-		case 3:		/* by somebody who is killed */
+		case 3:		/* by a process that is killed */
 			pid = fork();
 			if (!pid) {
 				mlock(m.mem, BIG_SIZE);

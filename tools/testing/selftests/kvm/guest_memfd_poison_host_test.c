@@ -2,7 +2,7 @@
 /*
  * The hardware loses pages of a guest_memfd that the host has mapped.
  *
- * Whoever has such a page mapped is told as the policy says that prctl(2) sets:
+ * A process with such a page mapped is told by the policy that prctl(2) sets:
  * early, when the error is found; late, at the next access; or at once, when it
  * is the access that has found it.  The page is out of reach afterwards, and
  * everything around it is as before.
@@ -169,7 +169,7 @@ static void assert_contained(struct shared *s)
 }
 
 /*
- * Who gets which signal
+ * Which process gets which signal
  */
 
 static void check_policy(unsigned long policy, int nr_signals)

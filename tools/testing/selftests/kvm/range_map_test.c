@@ -668,7 +668,7 @@ static void test_try_lookup_fails_amid_changes(void)
 	fixture_destroy(&f);
 }
 
-/* A change of which nobody may see anything but old or new values. */
+/* A change of which a reader may see only old or new values. */
 static struct {
 	struct fixture *f;
 	int first;

@@ -45,9 +45,9 @@ struct gmem_stopper {
 };
 
 void gmem_stopper_init(struct gmem_stopper *s, u64 size);
-/* Return when somebody has stopped. */
+/* Return when a thread has stopped. */
 void gmem_stopper_wait(struct gmem_stopper *s);
-/* Let everybody go on, with zeros. */
+/* Let all of them go on, with zeros. */
 void gmem_stopper_open(struct gmem_stopper *s);
 void gmem_stopper_free(struct gmem_stopper *s);
 

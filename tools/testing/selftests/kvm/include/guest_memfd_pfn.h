@@ -30,9 +30,9 @@ struct gmem_cgroup {
 void gmem_cgroup_create(struct gmem_cgroup *cg);
 void gmem_cgroup_enter(const struct gmem_cgroup *cg);
 void gmem_cgroup_leave(const struct gmem_cgroup *cg);
-/* Write to a file of the cgroup; true on success. */
-bool gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
-		       const char *text);
+/* Write to a file of the cgroup; 0 or -errno. */
+int gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
+		      const char *text);
 
 /* Return: how many page cache pages are charged to it; the first @max. */
 u64 gmem_cgroup_find_pfns(const struct gmem_cgroup *cg, u64 *pfns, u64 max);
@@ -83,7 +83,7 @@ void poison_pfn(u64 pfn, enum poison_how how);	/* must be handled */
 
 /* Return: 0 or -errno, from unpoison_memory(). */
 int __unpoison_pfn(u64 pfn);
-/* It is refused, and changes nothing, as somebody uses the page. */
+/* It is refused, and changes nothing, as the page is in use. */
 void assert_unpoison_busy(u64 pfn, const char *when);
 
 /* To be undone, poisoned by other means. */

@@ -57,7 +57,8 @@ struct gmem_test {
 /*
  * Print plan and results, return the exit code for main(): 0, 1 if anything
  * failed, 4 if nothing failed but nothing passed either. A warning or worse in
- * the kernel log fails the test that ran.
+ * the kernel log fails the test that ran.  GMEM_TESTS in the environment is a
+ * shell pattern: only tests whose name matches are run, and none is a failure.
  */
 int gmem_run_tests(const struct gmem_test *tests, unsigned int nr);
 

@@ -27,7 +27,7 @@ int __gmem_convert(int fd, u64 offset, u64 size, u64 attributes, u64 flags,
 		.attributes = attributes,
 		.flags = flags,
 		.error_offset = GMEM_UNSET,
-		.reserved[0] = timeout_ns,
+		.timeout_ns = timeout_ns,
 	};
 	u64 start = gmem_now();
 	int ret;
@@ -36,18 +36,18 @@ int __gmem_convert(int fd, u64 offset, u64 size, u64 attributes, u64 flags,
 	if (conv) {
 		conv->ns = gmem_now() - start;
 		conv->error_offset = attrs.error_offset;
-		conv->reason = attrs.reserved[1];
+		conv->reason = attrs.reason;
 	}
 	/* Inputs stay, and outputs are written with EAGAIN only. */
 	ASSERT_EQ(attrs.offset, offset);
 	ASSERT_EQ(attrs.size, size);
 	ASSERT_EQ(attrs.attributes, attributes);
 	ASSERT_EQ(attrs.flags, flags);
-	ASSERT_EQ(attrs.reserved[0], timeout_ns);
+	ASSERT_EQ(attrs.timeout_ns, timeout_ns);
 	if (ret != -EAGAIN)
 		ASSERT_EQ(attrs.error_offset, GMEM_UNSET);
 	if (ret != -EAGAIN || !(flags & GMEM_WAIT))
-		ASSERT_EQ(attrs.reserved[1], 0ULL);
+		ASSERT_EQ(attrs.reason, 0ULL);
 	return ret;
 }
 
@@ -161,7 +161,7 @@ static void *gmem_conv_run(void *arg)
 	__atomic_store_n(&t->tid, gmem_gettid(), __ATOMIC_RELEASE);
 	t->ret = __gmem_convert(t->fd, t->offset, t->size, GMEM_PRIVATE,
 				t->flags, t->timeout_ns, &t->conv);
-	/* Whoever sees this sees the rest. */
+	/* A thread that sees this sees the rest. */
 	__atomic_store_n(&t->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }

@@ -13,33 +13,17 @@
 /* Pages of a cgroup that pfns_find() looks at. */
 #define MAX_CANDIDATES	4096
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok;
-	int err;
-
-	if (fd < 0)
-		return false;
-
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	err = errno;
-	close(fd);
-	errno = err;
-	return ok;
-}
-
 /*
  * The cgroup
  */
 
-bool gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
-		       const char *text)
+int gmem_cgroup_write(const struct gmem_cgroup *cg, const char *file,
+		      const char *text)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/%s", cg->path, file);
-	return write_file(path, text);
+	return admin_write(path, text);
 }
 
 /*
@@ -103,8 +87,7 @@ void gmem_cgroup_enter(const struct gmem_cgroup *cg)
 
 	if (admin_has_trace())
 		admin_trace_start(events, ARRAY_SIZE(events));
-	TEST_ASSERT(gmem_cgroup_write(cg, "cgroup.procs", "0"),
-		    "cannot enter the cgroup, errno %d", errno);
+	ASSERT_EQ(gmem_cgroup_write(cg, "cgroup.procs", "0"), 0);
 }
 
 void gmem_cgroup_create(struct gmem_cgroup *cg)
@@ -369,7 +352,7 @@ static int write_number(const char *path, u64 value)
 	char text[32];
 
 	snprintf(text, sizeof(text), "0x%lx", value);
-	return write_file(path, text) ? 0 : -errno;
+	return admin_write(path, text);
 }
 
 int __poison_pfn(u64 pfn, enum poison_how how)

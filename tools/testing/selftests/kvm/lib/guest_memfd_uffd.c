@@ -36,7 +36,7 @@ void missing_page_wait(struct missing_page *m)
 	struct pollfd pollfd = { .fd = m->uffd, .events = POLLIN };
 	struct uffd_msg msg;
 
-	TEST_ASSERT(poll(&pollfd, 1, 60000) == 1, "nobody touches the page");
+	TEST_ASSERT(poll(&pollfd, 1, 60000) == 1, "no thread touches the page");
 	TEST_ASSERT(read(m->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
 		    msg.event == UFFD_EVENT_PAGEFAULT, "no page fault");
 }

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest_memfd_admin.h"
 #include "guest_memfd_undo.h"
 #include "guest_memfd_util.h"
 
@@ -59,18 +60,6 @@ static pid_t undo_owner;
 static pid_t watcher;
 static int watcher_fd = -1;
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 /* "always [madvise] never" is set to "madvise". */
 static int read_setting(const char *path, char *text)
 {
@@ -108,9 +97,9 @@ static void leave_and_remove(const char *group)
 
 	/* The runner and the watcher are not in it, and stay where they are. */
 	if (getpid() == undo_owner)
-		write_text(GMEM_CGROUP_ROOT "/cgroup.procs", "0");
+		admin_write(GMEM_CGROUP_ROOT "/cgroup.procs", "0");
 	snprintf(path, sizeof(path), "%s/cgroup.kill", group);
-	write_text(path, "1");
+	admin_write(path, "1");
 	for (tries = 0; tries < RMDIR_TRIES; tries++) {
 		if (!rmdir(group) || errno != EBUSY)
 			return;
@@ -124,7 +113,7 @@ static void undo_one(struct undo *u)
 	switch (u->kind) {
 	case UNDO_SETTING:
 	case UNDO_WRITE:
-		if (write_text(u->path, u->text) == -EBUSY &&
+		if (admin_write(u->path, u->text) == -EBUSY &&
 		    getpid() == undo_owner)
 			return;
 		break;
@@ -230,7 +219,7 @@ int __gmem_setting_write(const char *path, const char *value)
 			add(UNDO_SETTING, path, old);
 	}
 	unlock();
-	return ret ?: write_text(path, value);
+	return ret ?: admin_write(path, value);
 }
 
 void gmem_setting_write(const char *path, const char *value)
@@ -252,7 +241,7 @@ void gmem_setting_restore(const char *path)
 	u = find_setting(path);
 	unlock();
 	if (u)
-		write_text(path, u->text);
+		admin_write(path, u->text);
 }
 
 static void add_locked(enum undo_kind kind, const char *path, const char *text)

@@ -5,6 +5,7 @@
  * See guest_memfd_util.h for the vocabulary and for what each function does.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
+#include <fnmatch.h>
 #include <linux/falloc.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -105,11 +106,20 @@ static void gmem_run_test(const struct gmem_test *test, int kmsg)
 	gmem_report(test, status, kmsg);
 }
 
+static bool gmem_is_wanted(const struct gmem_test *test)
+{
+	const char *pattern = getenv("GMEM_TESTS");
+
+	return !pattern || !fnmatch(pattern, test->name, 0);
+}
+
 int gmem_run_tests(const struct gmem_test *tests, unsigned int nr)
 {
-	unsigned int i;
+	unsigned int i, nr_wanted = 0;
 	int kmsg;
 
+	for (i = 0; i < nr; i++)
+		nr_wanted += gmem_is_wanted(&tests[i]);
 	setlinebuf(stdout);
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	lseek(kmsg, 0, SEEK_END);
@@ -119,14 +129,17 @@ int gmem_run_tests(const struct gmem_test *tests, unsigned int nr)
 	TEST_ASSERT(gmem_skip_reason != MAP_FAILED, "mmap() failed");
 
 	ksft_print_header();
-	ksft_set_plan(nr);
+	ksft_set_plan(nr_wanted);
 	gmem_undo_start();
-	for (i = 0; i < nr; i++)
-		gmem_run_test(&tests[i], kmsg);
+	for (i = 0; i < nr; i++) {
+		if (gmem_is_wanted(&tests[i]))
+			gmem_run_test(&tests[i], kmsg);
+	}
 	gmem_undo_stop();
 
 	ksft_print_cnts();
-	if (ksft_get_pass_cnt() + ksft_get_xskip_cnt() != nr)
+	if (!nr_wanted ||
+	    ksft_get_pass_cnt() + ksft_get_xskip_cnt() != nr_wanted)
 		return KSFT_FAIL;
 	return ksft_get_pass_cnt() ? KSFT_PASS : KSFT_SKIP;
 }

@@ -4,7 +4,7 @@
  *
  * When KVM_SET_MEMORY_ATTRIBUTES has returned, no access begins on the side that
  * the range has left, and none is made through an address that KVM has kept.  An
- * access that had begun may end there, and nobody waits for it.  See
+ * access that had begun may end there, and nothing waits for it.  See
  * guest_memfd_private.h for the guest.
  */
 #include <asm/kvm_para.h>

@@ -130,7 +130,7 @@ static u64 others_ns(void)
 
 /*
  * Ending a VM waits for grace periods, and leaves work to others: count what
- * everybody does, and not the time that it takes.
+ * all tasks do, and not the time that it takes.
  */
 static u64 stop_vm(struct guest_fixture *f)
 {

@@ -79,7 +79,7 @@ static void test_contents_become_private_with_the_memory(void)
 	gmem_conv_guest_end(&f);
 }
 
-/* What the guest had as private, nobody finds when it is shared. */
+/* What the guest had as private is gone when it is shared. */
 static void test_secrets_are_gone_when_shared(void)
 {
 	struct gmem_conv_guest f;
@@ -107,7 +107,7 @@ static void test_zeroed_before_private_again(void)
 
 	gmem_conv_guest_start(&f, SIZE, GUEST_MEMFD_FLAG_MMAP);
 	guest_fill(f.vcpu, GPA(0), SIZE, FIRST);
-	/* Nobody looks while it is shared. */
+	/* The test does not look while it is shared. */
 	gmem_to_shared(f.fd, 0, SIZE);
 	gmem_to_private(f.fd, 0, SIZE);
 	guest_check_zero(f.vcpu, GPA(0), SIZE);
@@ -322,7 +322,7 @@ static void test_vcpu_waits_for_a_pending_page(void)
 	u64 now;
 
 	start_waiting(&w);
-	/* Nobody waits for the vCPU; this needs that it is out of srcu. */
+	/* Nothing waits for the vCPU; this needs that it is out of srcu. */
 	now = gmem_now();
 	vm_set_user_memory_region2(w.f.vm, 20, KVM_MEM_GUEST_MEMFD, BIT_ULL(37),
 				   P, NULL, w.f.slot.fd, 0);

@@ -214,8 +214,8 @@ static void test_convert_without_memory_changes_nothing(void)
 }
 
 /*
- * Races.  In each loop a page of the second folio becomes shared, and somebody
- * else does something with another one.
+ * Races.  In each loop a page of the second folio becomes shared, and another
+ * thread does something with another one.
  */
 
 struct convert_race {

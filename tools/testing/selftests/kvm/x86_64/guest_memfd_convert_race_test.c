@@ -246,7 +246,7 @@ static void torture_once(struct torture *t, struct race_rng *rng, u64 tag)
 	}
 	guest_fill(t->vcpu, GPA(page), nr * P, tag);
 	guest_check(t->vcpu, GPA(page), nr * P, tag);
-	/* Give those who are late the time to come. */
+	/* Give late threads the time to come. */
 	if (!race_random_below(rng, 4))
 		usleep(race_random_below(rng, 5000));
 	guest_check(t->vcpu, GPA(page), nr * P, tag);
@@ -355,7 +355,7 @@ static void test_against_everything(void)
 	torture(threads, ARRAY_SIZE(threads));
 }
 
-/* Locked pages leave references in lists of each CPU: nobody waits for those. */
+/* Locked pages leave references in lists of each CPU: none is waited for. */
 static void test_waiting_is_not_for_locked_memory(void)
 {
 	struct sigaction act = { .sa_handler = write_handler };

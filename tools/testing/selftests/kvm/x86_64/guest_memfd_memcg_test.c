@@ -105,7 +105,7 @@ static s64 event_count(struct admin_cgroup *cg, const char *key)
 }
 
 /*
- * Who is charged
+ * Which group is charged
  */
 
 static void test_fallocate_charges_its_caller(void)
@@ -154,7 +154,7 @@ static void test_kvm_run_charges_the_vcpu_task(void)
 	guest_end(&f);
 }
 
-/* Pages that are there belong to who allocated them, whoever uses them. */
+/* Pages stay charged to the group that allocated them, whichever uses them. */
 static void test_using_a_page_does_not_charge_it(void)
 {
 	struct admin_cgroup cg;
@@ -363,7 +363,7 @@ static void test_fallocate_is_killed_at_the_limit(void)
 	assert_killed(run_in_cgroup(&cg, allocate, &a));
 	assert_at_limit(&cg, a.fd);
 	TEST_ASSERT(current_bytes(&cg) <= (s64)LIMIT_BYTES, "above the limit");
-	TEST_ASSERT(event_count(&cg, "oom_kill") > 0, "nobody was killed");
+	TEST_ASSERT(event_count(&cg, "oom_kill") > 0, "no task was killed");
 
 	/* This process still has the file, and its memory. */
 	gmem_punch_hole(a.fd, 0, BIG_SIZE);
@@ -403,7 +403,7 @@ static void test_kvm_run_is_killed_at_the_limit(void)
 	for (i = 1; i <= 3; i++) {
 		limit(&cg, "max");
 		assert_killed(run_in_cgroup(&cg, create_and_run, &cg));
-		TEST_ASSERT(event_count(&cg, "oom_kill") >= i, "nobody was killed");
+		TEST_ASSERT(event_count(&cg, "oom_kill") >= i, "no task was killed");
 		ASSERT_EQ(admin_total("resident"), resident);
 		wait_for_current(&cg, 0);
 	}
@@ -411,8 +411,8 @@ static void test_kvm_run_is_killed_at_the_limit(void)
 }
 
 /*
- * Somebody outside of the group who lifts its limit on request; inside there is
- * not even the memory to ask through a pipe.
+ * A process outside of the group that lifts its limit on request; inside there
+ * is not even the memory to ask through a pipe.
  */
 struct helper {
 	int asked;

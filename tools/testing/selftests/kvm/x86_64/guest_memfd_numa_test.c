@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * NUMA policies of guest_memfd files: set with mbind() on a mapping, kept by
- * the file, obeyed by whoever allocates.  Needs two nodes with memory; one is a
+ * the file, obeyed by every allocation.  Needs two nodes with memory; one is a
  * failure, as everything would pass there.
  *
  * Where a page is, the kernel tells only for mapped pages.  For others, the
@@ -376,7 +376,7 @@ static void test_interleave_is_by_file_offset(void)
 	gmem_map_teardown(&m);
 }
 
-/* Statistics of the nodes before and after, for memory nobody can map. */
+/* Statistics of the nodes before and after, for memory without mappings. */
 static void check_growth(const u64 *before, int node, u64 size)
 {
 	s64 grown, want, slack = size / 1024 / 8;

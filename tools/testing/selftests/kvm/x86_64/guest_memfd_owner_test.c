@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who owns a page of private memory, and how often hardware hears of it.
+ * Which VM owns a page of private memory, and how often hardware hears of it.
  *
  * With CONFIG_KVM_GMEM_OWNER_CHECK, KVM tells a checker what it would tell
  * confidential hardware.  The checker complains in the kernel log, which fails

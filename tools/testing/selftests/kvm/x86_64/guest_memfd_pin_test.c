@@ -2,7 +2,7 @@
 /*
  * Nothing but its owner takes a page out of a guest_memfd.
  *
- * The pages are in the page cache, clean or mapped by nobody as far as the
+ * The pages are in the page cache, clean or without mappings as far as the
  * rest of the kernel can tell, and yet they are the guest's memory and the
  * only copy of it.  Fill them from the guest, let the kernel do everything it
  * knows to get at page cache, and look at them from the guest again.
@@ -10,6 +10,7 @@
 #define _GNU_SOURCE /* for sync_file_range(2), readahead(2) */
 #include <fcntl.h>
 
+#include "guest_memfd_admin.h"
 #include "guest_memfd_guest.h"
 #include "guest_memfd_pfn.h"
 #include "guest_memfd_undo.h"
@@ -21,28 +22,14 @@
 /* Tags of patterns. */
 enum { PRIVATE = 1, OTHER };
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok;
-	int err;
-
-	if (fd < 0)
-		return false;
-
-	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	err = errno;
-	close(fd);
-	errno = err;
-	return ok;
-}
-
 static void require_write(const char *path, const char *text)
 {
+	int r;
+
 	if (access(path, W_OK))
 		gmem_skip("no %s", path);
-	TEST_ASSERT(write_file(path, text), "writing %s to %s: errno %d", text,
-		    path, errno);
+	r = admin_write(path, text);
+	TEST_ASSERT(!r, "writing %s to %s: %d", text, path, r);
 }
 
 /*
@@ -190,8 +177,7 @@ static void press(int fd)
 			    "/dev/ram0: errno %d", errno);
 	before = nr_reclaimed();
 	/* It cannot get that much. */
-	TEST_ASSERT(!write_file(RECLAIM_ALL, "1T") && errno == EAGAIN,
-		    "errno %d", errno);
+	ASSERT_EQ(admin_write(RECLAIM_ALL, "1T"), -EAGAIN);
 	TEST_ASSERT(nr_reclaimed() >= before + PRESS_CACHE / GMEM_PAGE_SIZE,
 		    "%lu pages were reclaimed", nr_reclaimed() - before);
 	close(disk);
@@ -230,8 +216,7 @@ static void test_contents_survive_reclaim_of_the_cgroup(void)
 		gmem_skip("no memory.reclaim");
 
 	/* It has nothing to give: EAGAIN. */
-	TEST_ASSERT(!gmem_cgroup_write(&cg, "memory.reclaim", "16M") &&
-		    errno == EAGAIN, "reclaim: errno %d", errno);
+	ASSERT_EQ(gmem_cgroup_write(&cg, "memory.reclaim", "16M"), -EAGAIN);
 	guest_check(f.vcpu, GMEM_DATA_GPA, DATA_SIZE, PRIVATE);
 	ASSERT_EQ(gmem_allocated(f.slot.fd), DATA_SIZE);
 	guest_end(&f);
@@ -248,7 +233,7 @@ static void test_memory_is_charged_to_the_cgroup_that_allocates(void)
 	nr = gmem_cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
 	TEST_ASSERT(nr == 32, "%lu pages are charged", nr);
 
-	/* And to nobody once they are gone. */
+	/* And to no group once they are gone. */
 	gmem_punch_hole(f.slot.fd, 0, size);
 	nr = gmem_cgroup_find_pfns(&cg, pfns, ARRAY_SIZE(pfns));
 	TEST_ASSERT(!nr, "%lu pages are still charged", nr);

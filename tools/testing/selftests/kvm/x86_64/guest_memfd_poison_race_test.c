@@ -5,7 +5,7 @@
  * When memory_failure() has returned the page must be mapped nowhere, whatever
  * went on at the same time, and it must not have got lost that there was an
  * error.  Pages are poisoned by page frame number only as long as something
- * holds them: nobody else's page must be hit.
+ * holds them: no other page must be hit.
  */
 #define _GNU_SOURCE /* for vmsplice(2) */
 #include <pthread.h>
@@ -175,7 +175,7 @@ static void b_close(void *ctx)
 	shared_close(ctx);
 }
 
-/* In the file, where nobody can get at it, and counted once. */
+/* In the file, where nothing can get at it, and counted once. */
 static bool is_contained(struct shared *s, u64 nr_events)
 {
 	if (!pfn_is_poisoned(s->pfns[0]))
@@ -705,7 +705,7 @@ static void inject(u64 i)
 
 	pthread_mutex_lock(&load.lock);
 	number = ++load.nr_injected;
-	/* A page that was repaired before it was looked at is nobody's. */
+	/* A page that was repaired before it was looked at is in no file. */
 	TEST_ASSERT(!ret || (ret == -EBUSY && load.pages[i] == GOOD),
 		    "poisoning page %lu: %d", i, ret);
 	load.nr_late += ret == -EBUSY;

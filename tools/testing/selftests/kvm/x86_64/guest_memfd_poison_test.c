@@ -3,7 +3,7 @@
  * The hardware loses pages of a guest's private memory.
  *
  * The VMM learns of it when the guest accesses the page: KVM_RUN fails with
- * EHWPOISON and an exit that says where.  Nobody is killed.  The rest of the
+ * EHWPOISON and an exit that says where.  No task is killed.  The rest of the
  * memory is as before, and what is in the lost page's place is up to the VMM.
  */
 #include <signal.h>
@@ -141,7 +141,7 @@ static void test_access_to_a_poisoned_page_exits(void)
 	check_access_exits(POISON_CORRUPT);
 }
 
-/* Not even then is anybody killed. */
+/* Not even then is a process killed. */
 static void test_required_action_is_an_exit(void)
 {
 	check_access_exits(POISON_REQUIRED);
@@ -438,7 +438,7 @@ static void test_page_leaves_with_the_file(void)
 	ASSERT_EQ(pfn_cgroup(p.pfns[LOST]), p.cg.ino);
 	close(p.f.slot.fd);
 
-	/* It is kept, at nobody's expense. */
+	/* It is kept, charged to no group. */
 	TEST_ASSERT(pfn_is_poisoned(p.pfns[LOST]), "not poisoned any more");
 	ASSERT_EQ(pfn_cgroup(p.pfns[LOST]), 0);
 	ASSERT_EQ(nr_poisoned(), nr + 1);

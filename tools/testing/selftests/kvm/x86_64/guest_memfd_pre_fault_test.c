@@ -509,7 +509,7 @@ static void check_no_faults(enum memory memory)
 	TEST_ASSERT(faults_of(&f, GUEST_OP_CHECK_ZERO, middle, SIZE / 2, 0) >=
 		    NR_PAGES / 2, "page faults are not counted");
 
-	/* Private pages belong to nobody else: they are mapped writable. */
+	/* Private pages are not shared: they are mapped writable. */
 	if (memory == MEM_PRIVATE)
 		ASSERT_EQ(faults_of(&f, GUEST_OP_FILL, GMEM_DATA_GPA, SIZE / 2,
 				    PRIVATE), 0UL);

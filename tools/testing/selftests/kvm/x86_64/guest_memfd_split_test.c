@@ -3,8 +3,8 @@
  * Parts of large folios are taken away.
  *
  * Exactly what was asked for goes, and is free memory again; everything else
- * keeps its contents, as the guest sees it.  If somebody holds a reference to
- * the folio, nothing happens at all, and the caller is told.
+ * keeps its contents, as the guest sees it.  If a reference to the folio
+ * is held, nothing happens at all, and the caller is told.
  */
 #define _GNU_SOURCE /* for vmsplice(2) */
 #include <fcntl.h>
@@ -89,7 +89,7 @@ static void test_punch_takes_just_its_range(void)
 		check_punch(&ranges[i]);
 }
 
-/* Nobody has looked at the memory: there is nothing to unmap. */
+/* The memory was not touched: there is nothing to unmap. */
 static void test_punch_of_unmapped_memory(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();

@@ -54,7 +54,7 @@ struct stall {
 };
 
 /*
- * Those who must not wait
+ * The threads that must not wait
  */
 
 static void step_vcpu(struct stall *s)

@@ -28,7 +28,9 @@ static const char * const events[] = {
 	GMEM_EVENT(create), GMEM_EVENT(release), GMEM_EVENT(evict),
 	GMEM_EVENT(bind), GMEM_EVENT(unbind), GMEM_EVENT(get_folio),
 	GMEM_EVENT(invalidate_start), GMEM_EVENT(invalidate_end),
-	GMEM_EVENT(punch_hole), GMEM_EVENT(error), GMEM_EVENT(convert),
+	GMEM_EVENT(punch_hole),
+	GMEM_EVENT(error),
+	GMEM_EVENT(convert),
 	GMEM_EVENT(split),
 	"kvm/kvm_set_memory_attributes", "kvm/kvm_memory_fault_exit",
 };

@@ -6,7 +6,7 @@
  * tables are private, as is its data slot; only what the library's commands
  * need, which is the rest of the guest's data and its stacks, is shared.  Where
  * a gfn is private, what is at userspace_addr is poison: KVM and guest fail if
- * they read it, and private_vm_check() if anybody writes it.
+ * they read it, and private_vm_check() if anything writes it.
  *
  * The library keeps a copy of the page tables as they were, and so still knows
  * where everything is.
@@ -47,7 +47,7 @@ void private_vm_lock(struct private_vm *p);
 /* Both. */
 void private_vm_start(struct private_vm *p, u32 nr_vcpus);
 
-/* Nobody has written where private memory is not. */
+/* Nothing has written where private memory is not. */
 void private_vm_check(struct private_vm *p);
 
 /* Check it, and free everything. */

@@ -2,7 +2,7 @@
 /*
  * A guest that runs from private memory, see guest_memfd_private.h.
  *
- * Nobody but the guest can put anything into private memory.  So the guest
+ * Only the guest can put anything into private memory.  So the guest
  * copies all of slot 0, which two more slots show to it for as long as that
  * takes: one has the same memory at userspace_addr, and the other is private
  * and has the file that becomes slot 0's.

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * guest_memfd: from a gfn to the page of the slot's file, and what that is.
+ *
+ * For page faults and for KVM's own accesses.  All callers are in a read-side
+ * section of kvm->srcu (or hold slots_lock), which keeps slot, binding and file.
+ */
+
+#include <linux/guest_memfd.h>
+#include <linux/kvm_host.h>
+#include <linux/lockdep.h>
+
+#include "guest_memfd.h"
+
+/*
+ * Where the file is to have memory, if the gfns from @first to @last, and
+ * perhaps others outside of the slot, are used alike.
+ */
+struct guest_memfd_range kvm_gmem_range(const struct kvm_memory_slot *slot,
+					gfn_t first, gfn_t last)
+{
+	first = max(first, slot->base_gfn);
+	last = min(last, slot->base_gfn + slot->npages - 1);
+	return (struct guest_memfd_range) {
+		.start	= kvm_gmem_get_index(slot, first),
+		.end	= kvm_gmem_get_index(slot, last) + 1,
+	};
+}
+
+/*
+ * The same for the gfns around @gfn whose attributes are the same: where the
+ * guest uses the other side of the slot, memory in the file is of no use.  If
+ * they are just changing, some is wasted or some pages are small.
+ */
+struct guest_memfd_range
+kvm_gmem_attributes_range(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  gfn_t gfn)
+{
+	gfn_t first = 0, last = GFN_INVALID;
+
+	if (!kvm_slot_is_gmem_only(slot))
+		kvm_get_memory_attributes_run(kvm, gfn, &first, &last);
+	return kvm_gmem_range(slot, first, last);
+}
+
+/* File page index of a gfn; only its alignment has a meaning outside. */
+pgoff_t kvm_gmem_get_index(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return slot->gmem->base.node.start + (gfn - slot->base_gfn);
+}
+
+/*
+ * The VM of a slot with a file.  The slot stays as long as the caller is within
+ * kvm->srcu or holds slots_lock.
+ */
+struct kvm *kvm_gmem_slot_kvm(const struct kvm_memory_slot *slot)
+{
+	struct kvm *kvm = slot->gmem->kvm;
+
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+		       lockdep_is_held(&kvm->slots_lock));
+	return kvm;
+}
+
+/* The binding of a slot with a file; it stays as long as the slot. */
+struct guest_memfd_binding *
+kvm_gmem_slot_binding(const struct kvm_memory_slot *slot)
+{
+	lockdep_assert(srcu_read_lock_held(&slot->gmem->kvm->srcu) ||
+		       lockdep_is_held(&slot->gmem->kvm->slots_lock));
+	return &slot->gmem->base;
+}
+
+/**
+ * kvm_gmem_get_pfn - look up or allocate the page of the file behind a gfn
+ * @kvm:	the VM
+ * @slot:	the gfn's slot, with KVM_MEM_GUEST_MEMFD and not INVALID
+ * @gfn:	the gfn
+ * @range:	where the file is to have memory, see kvm_gmem_range()
+ * @pfn:	out: the page frame, with a reference for the caller
+ * @order:	out: order up to which the file's pages continue physically,
+ *		aligned to the file
+ *
+ * The caller took its snapshot of mmu_invalidate_seq before, and compares it
+ * under mmu_lock before it maps the page.
+ *
+ * Context: Process context, within kvm->srcu.  Takes the file's lock.
+ * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EIO if
+ *	   the page cannot be made private; -EINTR if the task is being killed.
+ */
+int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
+		     gfn_t gfn, const struct guest_memfd_range *range,
+		     kvm_pfn_t *pfn, unsigned int *order)
+{
+	struct guest_memfd_page page;
+	int r;
+
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
+
+	r = guest_memfd_get_page(&slot->gmem->base,
+				 kvm_gmem_get_index(slot, gfn), range, &page);
+	/* Closed: to the vCPU, memory that is not there. */
+	if (r == -ESTALE)
+		return -EFAULT;
+	if (WARN_ON_ONCE(r == -ENXIO))
+		return -EIO;
+	if (r)
+		return r;
+
+	*pfn = page.pfn;
+	*order = page.order;
+	return 0;
+}
+
+/**
+ * kvm_gmem_is_private - whether the guest's accesses to a gfn are private
+ * @kvm:	the VM
+ * @slot:	the gfn's slot, or NULL
+ * @gfn:	the gfn
+ *
+ * Context: Any, within kvm->srcu.  As kvm_get_memory_attributes().
+ * Return: what the file says, if that is where all the slot's memory is, and
+ *	   otherwise what the attribute says.
+ */
+bool kvm_gmem_is_private(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			 gfn_t gfn)
+{
+	if (kvm_slot_is_gmem_only(slot) && kvm_arch_has_private_mem(kvm))
+		return !guest_memfd_is_shared(kvm_gmem_slot_binding(slot),
+					      kvm_gmem_get_index(slot, gfn));
+	return kvm_mem_is_private(kvm, gfn);
+}
+
+/**
+ * kvm_gmem_wait_conversion - wait until a gfn is not becoming private any more
+ * @vcpu:	the vCPU
+ * @slot:	the gfn's slot, with a file; invalid after this has returned true
+ * @gfn:	the gfn
+ *
+ * Nothing waits for the vCPU meanwhile, and a signal gets it out.
+ *
+ * Context: vCPU thread, within kvm->srcu by kvm_vcpu_srcu_read_lock(), which is
+ *	    left for that time; sleeps.
+ * Return: false if there was nothing to wait for.
+ */
+bool kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
+			      const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	pgoff_t index = kvm_gmem_get_index(slot, gfn);
+	struct inode *inode;
+
+	inode = guest_memfd_get_pending(kvm_gmem_slot_binding(slot), index);
+	if (!inode)
+		return false;
+
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	guest_memfd_wait_pending(inode, index);
+	kvm_vcpu_srcu_read_lock(vcpu);
+	return true;
+}
+
+/* The same for a caller that does not wait. */
+bool kvm_gmem_is_pending(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return guest_memfd_is_pending(kvm_gmem_slot_binding(slot),
+				      kvm_gmem_get_index(slot, gfn));
+}
