@@ -218,10 +218,13 @@ static bool line_has_words(const char *line, const char *args)
 	while ((word = strsep(&next, " "))) {
 		size_t len = strlen(word);
 
+		/* strstr() finds no word everywhere, behind the line, too. */
+		if (!len)
+			continue;
 		for (p = strstr(line, word); p; p = strstr(p + 1, word))
 			if (p[-1] == ' ' && (!p[len] || p[len] == ' '))
 				break;
-		if (len && !p)
+		if (!p)
 			return false;
 	}
 	return true;

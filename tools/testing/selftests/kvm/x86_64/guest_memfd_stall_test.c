@@ -27,13 +27,13 @@
 #define STEP_SLOT	21
 #define STEP_GPA	BIT_ULL(37)
 
-#define TRIES		10
+#define TRIES		20
 /*
  * Of the operation, in percent, that nothing else may happen.  It is nearly all
  * of it if the others wait for the operation, and about 1 if they do not, and no
  * other machine wants the CPUs.
  */
-#define LIMIT		10
+#define LIMIT		25
 /* How much longer, in ns, the end of a process takes for what it was doing. */
 #define KILL_LIMIT	(100 * MS)
 
