@@ -51,9 +51,9 @@ if wanted tree; then
 	check 'the built kernel is of this tree' built_tree
 fi
 if wanted style; then
-	check 'no whitespace errors' whitespace base series
+	check 'no whitespace errors' whitespace base..series
 	canary 'a blank at the end of a line' 'trailing whitespace' \
-		whitespace base "$(skewed Makefile 's/$/ /')"
+		whitespace "base..$(skewed Makefile 's/$/ /')"
 	check 'checkpatch --strict: mails' checkpatch_mails "$BUILD/export"
 	check 'checkpatch --strict: new files' checkpatch_new
 	check 'checkpatch --strict: touched files against base' checkpatch_touched

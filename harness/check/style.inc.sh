@@ -31,10 +31,11 @@ checkpatch_mails() {
 	return $bad
 }
 
-# whitespace A B: git's check, but a heading of seven "=" is no conflict marker.
+# whitespace A..B: git's check of each mail, as git am makes it; but a heading of
+# seven "=" is no conflict marker.
 whitespace() {
 	local out
-	out=$({ git -C "$LINUX" diff --check "$@" || true; } |
+	out=$({ git -C "$LINUX" log --reverse --format= --check "$1" || true; } |
 		awk '/^[^+][^:]*:[0-9]+: / && !/leftover conflict marker/')
 	say "$out"
 	[[ ! $out ]]

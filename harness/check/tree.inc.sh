@@ -79,7 +79,7 @@ skewed() (
 	blob=$(git cat-file blob "$base:$1" | sed "$2" | git hash-object -w --stdin)
 	git update-index --cacheinfo "100644,$blob,$1"
 	git -c user.name=check -c user.email=check@localhost \
-		commit-tree -m skewed "$(git write-tree)"
+		commit-tree -p "$base" -m skewed "$(git write-tree)"
 )
 
 # applies_skewed SED: the same on a base whose first touched file is edited.
