@@ -357,9 +357,11 @@ static s64 time_of(struct kvm_vm *vm, u64 gpa, u64 size, s64 enough)
 		vm_mem_set_private(vm, gpa, size);
 		vm_mem_set_shared(vm, gpa, size);
 		ns = cpu_ns() - start;
-		/* Not if the clock of an emulated CPU was set back. */
+		/* The clock of an emulated CPU may be set back, and stop. */
 		if (ns > 0)
 			best = min(best, ns);
+		else
+			usleep(10000);
 	}
 	return best;
 }

@@ -49,7 +49,10 @@ void gmem_fill(void *mem, u64 offset, u64 size, u64 tag);
 void gmem_check(const void *mem, u64 offset, u64 size, u64 tag);
 void gmem_check_zero(const void *mem, u64 size);
 
-/* Read or write a byte. Return: 0, or the signal that this gave. */
+/*
+ * Read or write a byte. Return: 0, or the signal that this gave.  Signal handlers
+ * belong to the process: no other thread may await SIGBUS or SIGSEGV meanwhile.
+ */
 int gmem_touch(void *addr, bool write);
 /* The si_code of the signal that gmem_touch() returned last. */
 int gmem_touch_code(void);

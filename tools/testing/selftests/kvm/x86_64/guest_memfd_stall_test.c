@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -384,6 +385,8 @@ static u64 kill_during(const struct op *op)
 	u64 start;
 
 	TEST_ASSERT(!pipe(fds), "pipe");
+	/* Of the keeper, too, when its parent is killed. */
+	TEST_ASSERT(!prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl");
 	pid = fork();
 	if (!pid)
 		killed_child(op, fds[1]);
@@ -395,6 +398,7 @@ static u64 kill_during(const struct op *op)
 	TEST_ASSERT(waitpid(pid, NULL, 0) == pid, "waitpid");
 	start = gmem_now() - start;
 	kill(keeper, SIGKILL);
+	TEST_ASSERT(waitpid(keeper, NULL, 0) == keeper, "waitpid");
 	close(fds[0]);
 	close(fds[1]);
 	printf("# %s: killed in %lu us\n", op->name, start / 1000);
