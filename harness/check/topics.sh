@@ -60,7 +60,7 @@ run_tests() {
 		done
 		: >"$at/running"
 	) 9>"$work/at/turn"
-	BUILD_DIR=$at PRESENT=1 "$TOP/harness/test/test.sh" default >"$at/log" 2>&1 </dev/null || rc=$?
+	BUILD_DIR=$at PRESENT=1 LONG=1 "$TOP/harness/test/test.sh" default >"$at/log" 2>&1 </dev/null || rc=$?
 	rm "$at/running"
 	say "$rc" >"$at/rc"
 }

@@ -7,7 +7,7 @@
 #
 # Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
 #	   TESTS=PATTERN: just the tests whose name matches this shell pattern;
-#	   LONG=1: also those that are marked as long; MACHINES: see pool.sh.
+#	   LONG=1: also those that are marked as long; MACHINES: see pool.inc.sh.
 # Outputs: one line per check; build/test/NAME/{output,console,results}, and
 #	   for each failed test NAME/failed/TEST; last line "N passed, N failed[,
 #	   N skipped]", exit status 1 if any failed.

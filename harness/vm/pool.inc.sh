@@ -4,7 +4,8 @@
 # pool.inc.sh - test machines side by side.
 #
 # Purpose: a machine keeps about one core busy, so as many run at a time as
-#	   there are cores, and memory for them.
+#	   there are cores, and memory for them.  The canaries' mostly waits: one
+#	   more than the cores if there is memory.
 # Inputs:  sourced after lib.inc.sh, vm.inc.sh and machine.inc.sh; MACHINES=N, at most so
 #	   many at a time.
 # Outputs: pool(); lines of its own only: a minute's progress of all machines
@@ -13,13 +14,17 @@
 # What a machine of VM_MEM takes of the host: the emulator's translations.
 VM_MORE=1024
 
-pool_size() {
-	local n cores
-	cores=$(nproc)
-	n=$(awk -v one=$((VM_MEM + VM_MORE)) '$1 == "MemAvailable:" {
-		print int($2 / 1024 / one) }' /proc/meminfo)
-	(( n <= cores )) || n=$cores
-	(( n >= 1 )) || n=1
+# pool_memory: for how many machines there is memory, one at least.
+pool_memory() {
+	awk -v one=$((VM_MEM + VM_MORE)) '$1 == "MemAvailable:" {
+		n = int($2 / 1024 / one)
+		print n < 1 ? 1 : n }' /proc/meminfo
+}
+
+# pool_busy: how many of the machines that run keep a core busy.
+pool_busy() {
+	local n=${#running[@]}
+	[[ ! ${running[canary]:-} ]] || n=$((n - 1))
 	say "$n"
 }
 
@@ -34,13 +39,15 @@ pool_report() {
 # pool FUNCTION NAME...: "FUNCTION NAME" for each, in this order, output in
 # build/logs/machine-NAME.log.  Returns 1 if one of them failed by itself.
 pool() {
-	local run=$1 start=$SECONDS shown=$SECONDS rc=0 size name
+	local run=$1 start=$SECONDS shown=$SECONDS rc=0 size most name
 	local -A running=() since=()
 	shift
-	size=${MACHINES:-$(pool_size)}
+	most=${MACHINES:-$(pool_memory)} size=${MACHINES:-$(nproc)}
+	(( size < most )) || size=$most
 	say "Test machines: $*; at most $size at a time"
 	while (( $# || ${#running[@]} )); do
-		while (( $# && ${#running[@]} < size )); do
+		while (( $# && ${#running[@]} < most )) &&
+		      { (( $(pool_busy) < size )) || [[ $1 == canary ]]; }; do
 			"$run" "$1" >"$LOGS/machine-$1.log" 2>&1 </dev/null &
 			running[$1]=$! since[$1]=$SECONDS
 			shift

@@ -597,7 +597,7 @@ static void check_race_with_a_hole(bool write)
 
 	gmem_map_setup(&r.m, FILE_SIZE);
 	r.other = gmem_mmap(r.m.fd, FILE_SIZE, 0);
-	TEST_ASSERT(race_run(&ops, &r, 4000, 20000, &stats),
+	TEST_ASSERT(race_run(&ops, &r, 4000, 6000, &stats),
 		    "a stale page in loop %u", stats.failed_at);
 	munmap(r.other, FILE_SIZE);
 	gmem_map_teardown(&r.m);

@@ -458,7 +458,7 @@ static void test_vcpus_make_private_once(void)
 	p.vm = guest_vm_create(2, p.vcpus, SIZE, &p.slot);
 	vm_mem_set_private(p.vm, GMEM_DATA_GPA, SIZE);
 	guest_word_step = GMEM_PAGE_SIZE;
-	TEST_ASSERT(race_run(&ops, &p, 300, 20000, &stats), "race");
+	TEST_ASSERT(race_run(&ops, &p, 300, 8000, &stats), "race");
 	gmem_vm_free(p.vm, &p.slot);
 	expect("end", 0, NR_PAGES, NR_PAGES);
 }
