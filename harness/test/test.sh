@@ -22,6 +22,7 @@ T=$TOP/harness/test/lists
 lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/mainline.list
 	"$T"/qemu.list "$T"/last.list)
 results=$BUILD/test/results
+PARTS=3
 
 # canary: turn the judge's verdicts round: each must be what the list says.
 canary() {
@@ -55,10 +56,13 @@ emulator() {
 		"$verdict" "$machines" "$n" "$more"
 }
 
+# run_machine NAME: NAME is a kernel, and perhaps a part of its list: debug.2.
 run_machine() {
+	local kernel=${1%.*} part=
 	case $1 in
 	canary) canary ;;
-	*) machine "$1" "$1" "$1" "${lists[@]}" ;;
+	*.*) part=${1#*.}/$PARTS ;;&
+	*) PART=$part machine "$1" "$kernel" "$kernel" "${lists[@]}" ;;
 	esac
 }
 
@@ -70,7 +74,7 @@ show() {
 	while IFS=$'\t' read -r verdict _ name detail; do
 		printf '%-4s %s/%s: %s\n' "$verdict" "$1" "$name" "$detail"
 		[[ $verdict == FAIL ]] || continue
-		again="make test TESTS=$name KERNEL=$1"
+		again="make test TESTS=$name KERNEL=${1%.*}"
 		log=$dir/failed/$name
 		awk -v name="$name" '
 			/^@@[0-9a-f]+ begin / { on = $3 == name }
@@ -81,7 +85,7 @@ show() {
 			/^@@[0-9a-f]+ end |gmem-test: end / { on = 0 }
 		' "$dir/output" "$dir/console" >"$log"
 		case $1:$name in
-		*:vm|*:emulator) log=$dir/console again="make test KERNEL=$1" ;;
+		*:vm|*:emulator) log=$dir/console again="make test KERNEL=${1%.*}" ;;
 		canary:*) again="make test KERNEL=canary" ;;
 		esac
 		say "     log: ${log#"$TOP/"}; alone: $again"
@@ -95,11 +99,18 @@ if (( ! $# )); then
 	set -- debug default canary shadow
 	[ "$TESTS" = '*' ] || set -- debug default shadow
 fi
+rm -rf "$BUILD/test"/debug.[0-9]
 for what in "$@"; do
 	[[ $what == @(canary|default|debug|shadow) ]] ||
 		die "test.sh: '$what'? (canary, default, debug, shadow)"
 	rm -rf "$BUILD/test/$what"
 done
+# All tests on the debug kernel take three times as long as on the default one.
+if [[ ${LONG:-} && $1 == debug && $TESTS == '*' ]]; then
+	shift
+	mapfile -t machines < <(seq -f debug.%g "$PARTS")
+	set -- "${machines[@]}" "$@"
+fi
 mkdir -p "$BUILD/test"
 : >"$results"
 pool run_machine "$@" || printf 'FAIL\tharness\tmachines\tone was not run\n' | tee -a "$results" | tr '\t' ' '

@@ -7,7 +7,7 @@
 #	   behind it get another machine, three times at most.
 # Inputs:  sourced after lib.inc.sh, vm.inc.sh and lists.inc.sh; TESTS=PATTERN: just the
 #	   tests whose name matches this shell pattern; PRESENT=1: just those whose
-#	   program was built.
+#	   program was built; PART=I/N: one part of them in N.
 # Outputs: machine(), machine_progress(); build/test/NAME/{output,console,runs,
 #	   list,results,lost}.  Nothing on stdout: machines run side by side.
 
@@ -18,6 +18,14 @@ GRACE=${GRACE:-120}
 built() {
 	local prog=${1%% *}
 	[[ ! ${PRESENT:-} || $prog != */* || -x $BUILD/tests/$prog ]]
+}
+
+# list_part: with PART=I/N, every N-th line of a list, from the I-th on, and what
+# each machine is asked.
+list_part() {
+	awk -v part="${PART:-1/1}" '
+		BEGIN { split(part, p, "/") }
+		/^vm_/ || n++ % p[2] == p[1] - 1'
 }
 
 # What is allocated but not cleared must not look clear by accident.  The owners
@@ -89,7 +97,7 @@ machine() {
 			# shellcheck disable=SC2053 # a pattern is meant
 			[[ ${line%%$'\t'*} != $TESTS ]] || ! built "$(cut -f5 <<<"$line")" ||
 				printf '%s\n' "$line"
-		done >"$dir/list"
+		done | list_part >"$dir/list"
 	awk -F'\t' '$2 != "none"' "$dir/list" >"$dir/todo"
 	[ -s "$dir/todo" ] || return 0
 	nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
