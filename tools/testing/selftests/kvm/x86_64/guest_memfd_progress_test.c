@@ -153,7 +153,7 @@ static unsigned int measure_once(struct guest *g, struct guest *other,
 	for (i = 0; i < nr; i++) {
 		d[i].near = g;
 		d[i].other = other;
-		d[i].changes[0] = d[i].changes[1] = 0;
+		memset(d[i].changes, 0, sizeof(d[i].changes));
 		TEST_ASSERT(!pthread_create(&d[i].thread, NULL, disturber_run,
 					    &d[i]), "no thread");
 	}
