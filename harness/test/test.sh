@@ -58,12 +58,13 @@ emulator() {
 
 # run_machine NAME: NAME is a kernel, and perhaps a part of its list: debug.2.
 run_machine() {
-	local kernel=${1%.*} part=
-	case $1 in
-	canary) canary ;;
-	*.*) part=${1#*.}/$PARTS ;;&
-	*) PART=$part machine "$1" "$kernel" "$kernel" "${lists[@]}" ;;
-	esac
+	local kernel=${1%.*} part=${1#"${1%.*}"}
+	if [[ $1 == canary ]]; then
+		canary
+	else
+		PART=${part:+${part#.}/$PARTS} \
+			machine "$1" "$kernel" "$kernel" "${lists[@]}"
+	fi
 }
 
 # show NAME: its verdicts.  What a failed test and the kernel said is cut out of
@@ -74,7 +75,7 @@ show() {
 	while IFS=$'\t' read -r verdict _ name detail; do
 		printf '%-4s %s/%s: %s\n' "$verdict" "$1" "$name" "$detail"
 		[[ $verdict == FAIL ]] || continue
-		again="make test TESTS=$name KERNEL=${1%.*}"
+		again="make test TESTS=$name KERNEL=${1%.*}${LONG:+ LONG=1}"
 		log=$dir/failed/$name
 		awk -v name="$name" '
 			/^@@[0-9a-f]+ begin / { on = $3 == name }
@@ -99,11 +100,10 @@ if (( ! $# )); then
 	set -- debug default canary shadow
 	[ "$TESTS" = '*' ] || set -- debug default shadow
 fi
-rm -rf "$BUILD/test"/debug.[0-9]
 for what in "$@"; do
 	[[ $what == @(canary|default|debug|shadow) ]] ||
 		die "test.sh: '$what'? (canary, default, debug, shadow)"
-	rm -rf "$BUILD/test/$what"
+	rm -rf "$BUILD/test/$what" "$BUILD/test/$what".[0-9]
 done
 # All tests on the debug kernel take three times as long as on the default one.
 if [[ ${LONG:-} && $1 == debug && $TESTS == '*' ]]; then
