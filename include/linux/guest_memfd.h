@@ -116,8 +116,8 @@ struct guest_memfd_binding {
  * @start:	First page index in the file, or less than the binding's.
  * @end:	Page index after the last, or more than the binding's.
  *
- * If there is no page at an index inside of it, a large folio may be allocated
- * that is as a whole inside of it, and inside of the binding.
+ * If there is no page at an index inside of it, a folio may be allocated that is
+ * as a whole inside of it, and inside of the binding.
  */
 struct guest_memfd_range {
 	pgoff_t start;
@@ -153,9 +153,9 @@ struct guest_memfd_map {
  * enum guest_memfd_flags - what a file is, fixed at creation
  * @GUEST_MEMFD_MAPPABLE:	Host userspace may map it, to set a memory policy
  *				or, if it is shared, to access it.
- * @GUEST_MEMFD_SHARED:		All of it is shared with the host, for ever or, if
- *				it is convertible, in the beginning.
+ * @GUEST_MEMFD_SHARED:		All of it is shared with the host.
  *				Without @GUEST_MEMFD_MAPPABLE it has no effect.
+ *				A convertible file only begins like that.
  * @GUEST_MEMFD_CONVERTIBLE:	Ranges of it can be made private and shared, see
  *				guest_memfd_convert().
  * @GUEST_MEMFD_HUGEPAGE:	Large folios are worth an effort, as with

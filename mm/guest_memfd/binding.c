@@ -134,8 +134,8 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 /**
  * guest_memfd_bind - claim a range of a file
  * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
- * @binding:	The claim; @binding->ops and @binding->prepare are set, the rest
- *		is filled in here.
+ * @binding:	The claim; @binding->ops is set, node and inode are filled in here.
+ *		@binding->prepare is set, too.
  * @offset:	Start of the range in bytes.
  * @size:	Its size in bytes.
  *
@@ -180,9 +180,10 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 EXPORT_SYMBOL_GPL(guest_memfd_bind);
 
 /**
- * gmem_detach - end a binding of which nothing is prepared any more
+ * gmem_detach - end a binding
  * @inode:	Inode of the file.
  * @b:		The binding.
+ *		Nothing in it is prepared any more.
  *
  * Context: invalidate_lock held for write.
  */
@@ -200,7 +201,8 @@ void gmem_detach(struct inode *inode, struct guest_memfd_binding *b)
  * @binding:	A binding, or one that guest_memfd_unbind_next() has detached.
  *
  * No invalidation is sent: the client has already dropped its mappings, and asks
- * for no page.  Its prepared pages stay in the file and are unprepared.
+ * for no page.
+ * Its prepared pages stay in the file and are unprepared.
  *
  * Context: Process context, may sleep; takes invalidate_lock for write.  The
  *	    caller holds the lock under which the client's release operation

@@ -10,10 +10,11 @@
  * and use what is shared; guest_memfd_convert() changes a range from one to the
  * other, and the memory stays where it is.
  *
- * To shared is simple: large folios are split (see DOC: splitting), clients drop
- * their mappings, the state changes, and what was in the pages is gone before it
- * can be seen: a folio that is not up to date is zeroed when it is looked up
- * next.  Only the split can fail, so of a large range everything is split first.
+ * To shared is simple: clients drop their mappings, the state changes, and what
+ * was in the pages is gone before it can be seen: a folio that is not up to date
+ * is zeroed when it is looked up next.
+ * Large folios are split before (see DOC: splitting).  Only that can fail, so of
+ * a large range everything is split first.
  *
  * To private, no user of a page may be left in the host.  Users are page
  * tables, which can be told to let go, and holders of references, which cannot:
@@ -298,8 +299,9 @@ static int gmem_convert_range(struct gmem_convert *c)
  *	   the file is not convertible, or the range is empty, not page aligned or
  *	   not inside the file; -ENOMEM; -EAGAIN if a page is in use that shall
  *	   become private, or another conversion waits for users of a part of the
- *	   range, or a reference keeps a large folio from being split, see
- *	   @args->error_offset and @args->reason; -EINTR if a signal has ended
+ *	   range, see @args->error_offset and @args->reason;
+ *	   -EAGAIN also if a reference keeps a large folio from being split;
+ *	   -EINTR if a signal has ended
  *	   the wait, without @args->wait one that kills.  If the task is being
  *	   killed, a part of the range, from its start on, can have been
  *	   converted.

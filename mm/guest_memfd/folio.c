@@ -192,7 +192,9 @@ struct folio *gmem_find_folio(struct inode *inode, pgoff_t index)
  * @end:	Page index after the last; not beyond the end of the file.
  *
  * Context: Process context, may sleep; invalidate_lock held.
- * Return: As for gmem_get_folio().
+ * Return: The folio, zeroed if it is new, with a reference for the caller;
+ *	   ERR_PTR(-ENOMEM), also when the memory controller refuses;
+ *	   ERR_PTR(-EHWPOISON) as for gmem_find_folio().
  */
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 				    pgoff_t start, pgoff_t end)
@@ -234,9 +236,7 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
  * @index:	Page index, below the end of the file.
  *
  * Context: Process context, may sleep; invalidate_lock held.
- * Return: The folio, zeroed if it is new, with a reference for the caller;
- *	   ERR_PTR(-ENOMEM), also when the memory controller refuses;
- *	   ERR_PTR(-EHWPOISON) as for gmem_find_folio().
+ * Return: As for gmem_get_folio_within().
  */
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
 {
@@ -254,7 +254,7 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
  * What is outside of the binding, or of no use to the client, is not allocated.
  *
  * Context: Process context, may sleep; invalidate_lock held.
- * Return: As for gmem_get_folio().
+ * Return: As for gmem_get_folio_within().
  */
 struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,

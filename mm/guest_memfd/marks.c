@@ -9,10 +9,10 @@
  * users of the pages: that can take any time, and the user may be the task that
  * asks for another conversion.
  *
- * A mark says also whether the range is "opening", that is, becomes shared: no
- * large folio is allocated in it, so that what has been split stays so.  Faults
- * do not care; what keeps them from a range that becomes private is "pending" in
- * the state.
+ * A mark says also whether the range is "opening", that is, becomes shared.
+ * No large folio is allocated in it, so that what has been split stays so.
+ * Faults do not care; what keeps them from a range that becomes private is
+ * "pending" in the state.
  *
  * Marks are made with invalidate_lock held for write, and can go without.
  */

@@ -10,8 +10,8 @@
 /**
  * DOC: progress
  *
- * A range can be any size, and invalidate_lock keeps vCPUs, faults of the host,
- * memory_failure() and changes of memory slots waiting.  So no operation holds
+ * A range can be any size, and invalidate_lock keeps page faults, changes of memory
+ * slots and others waiting.  So no operation holds
  * it for longer than for one piece: 512 pages, or 2 MiB.  In between it drops
  * the lock, which then goes to the tasks that wait; they can be killed meanwhile.
  * What has left the file is freed without the lock.

@@ -3,16 +3,17 @@
  * guest_memfd: pages that the hardware has lost.
  *
  * A poisoned page stays where it is in the file, so that a task that wants it is
- * told, and does not find zeros where data has been.  Of a large folio, only
- * the poisoned pages are lost.  See DOC: memory failure.
+ * told, and does not find zeros where data has been.  See DOC: memory failure.
+ * Of a large folio, only the poisoned pages are lost.
  */
 
 /**
  * DOC: memory failure
  *
  * memory_failure() recognizes the page of a guest_memfd before it does anything
- * else with it: such a page is on no LRU list, where the general code gives up,
- * and a large folio must not be split while clients map it.  When it returns,
+ * else with it: such a page is on no LRU list, where the general code gives up.
+ * Nor must it split a large folio, as clients map it.
+ * When it returns,
  *
  * - the page has PG_hwpoison, is mapped in no user page table and by no client,
  *   and will not be mapped again;
@@ -22,8 +23,8 @@
  * - one reference to the folio is kept for good: once the page has left the
  *   file and no other task holds it any more, that is the only one, which is what
  *   unpoison_memory() expects and otherwise keeps the page from the page
- *   allocator for ever;
- * - if the folio is large, it is going to be split by a work item, and until
+ *   allocator for ever.
+ * - If the folio is large, it is going to be split by a work item, and until
  *   then handed out in single pages; that reference is taken when the page has
  *   become a folio of its own.
  *
@@ -32,9 +33,8 @@
  * (hwpoison_filter()) does not want the error or if it has to start again.  It
  * is heeded where a page would be touched or handed out, which then fails with
  * -EHWPOISON, and what has failed is tried again by the next look-up: a folio
- * with a page that was not zeroed is not uptodate.  All that lasts (the
- * reference, the end of the charge, the split, conversions that pass over the
- * page) follows the record, gmem_lost: an entry for each page that is in a file
+ * with a page that was not zeroed is not uptodate.  All that lasts, such as the
+ * reference, follows the record, gmem_lost: an entry for each page that is in a file
  * and that memory_failure() is through with.  It is made, after the filter was
  * asked, and erased, when the page leaves the file, under the folio lock.
  *
@@ -120,12 +120,12 @@
  * Take a reference to the folio if it is in a guest_memfd; it then can leave the
  * file, but not be used again.
  *
- * While the folio is in a mapping, its count is zero only when it is frozen: by
- * a conversion, for a few instructions, or by a split, for as long as it takes
- * to write the struct pages of one folio.  Both have interrupts disabled from
- * before they freeze until they have thawed, so that they cannot be preempted by
- * this task, and the wait is as short as that.  Look-ups in the page cache rely
- * on the same.
+ * While the folio is in a mapping, its count is zero only when it is frozen.
+ * Code that does so has interrupts disabled from before it freezes until it has
+ * thawed, so that it cannot be preempted by this task, and the wait is as short
+ * as that.  Look-ups in the page cache rely on the same.
+ * A conversion freezes for a few instructions.
+ * A split does for as long as it takes to write the struct pages of one folio.
  */
 static struct folio *gmem_get_if_owned(struct page *page)
 {

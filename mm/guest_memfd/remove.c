@@ -117,8 +117,8 @@ static void gmem_delete_folio(struct inode *inode, struct xa_state *xas,
  * @folio:	The folio, locked, which has left the page cache.
  *
  * Context: Any in which ->free_folio() is called.
- * Return: true if the reference that pinned it there is to be dropped;
- *	   otherwise it keeps a lost page from the allocator.
+ * Return: true if the reference that pinned it there is to be dropped.
+ *	   Otherwise it keeps a lost page from the allocator.
  */
 bool gmem_let_go(struct folio *folio)
 {
@@ -184,8 +184,8 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
  *		gmem_free_folios().  They are on no LRU list, nor can they be.
  *
  * Context: Process context, may sleep; invalidate_lock held for write, between
- *	    gmem_invalidate_start() and gmem_invalidate_end(), and after
- *	    gmem_split_range().
+ *	    gmem_invalidate_start() and gmem_invalidate_end().
+ *	    gmem_split_range() has been called for the range.
  */
 void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
 			struct list_head *removed)
@@ -206,8 +206,8 @@ void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
  * gmem_free_folios - give memory back that has left a file
  * @removed:	From gmem_remove_folios(); empty afterwards.
  *
- * Context: Process context, sleeps.  Best without any lock, as it takes ten times
- *	    as long to free a large folio as to remove it.
+ * Context: Process context, sleeps.  Best without any lock.
+ *	    It takes ten times as long to free a large folio as to remove it.
  */
 void gmem_free_folios(struct list_head *removed)
 {

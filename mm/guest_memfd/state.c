@@ -73,8 +73,9 @@ void gmem_destroy_state(struct inode *inode)
 
 /**
  * gmem_alloc_ranges - allocate what one conversion can need
- * @spare:	Becomes a list of ranges: one for gmem_set_shared() or
- *		gmem_set_private() and one for gmem_begin_pending().
+ * @spare:	Becomes a list of ranges for gmem_set_shared() or
+ *		gmem_set_private().
+ *		One more is for gmem_begin_pending().
  *
  * Context: Process context, may sleep.
  * Return: false if there is no memory.

@@ -2,12 +2,12 @@
 /*
  * guest_memfd: users of pages that shall become private.
  *
- * A user is a page table of the host, from which a page can be taken, or holds a
- * reference, which cannot.  See DOC: conversion for why no new one comes while
- * this looks around, and what the result is good for.
+ * A user is a page table of the host, or code that holds a reference.  A page can
+ * be taken out of the former, but not away from the latter.  See DOC: conversion
+ * for why no new user comes during the search, and what its result is good for.
  *
- * It is not known here what a reference belongs to.  That there are more than
- * the file itself has is all that can be seen.
+ * The count does not tell what a reference belongs to: only that there are more
+ * than the file itself has.
  */
 
 #include <linux/mm.h>

@@ -2,8 +2,9 @@
 /*
  * guest_memfd: from a gfn to the page of the slot's file, and what that is.
  *
- * For page faults and for KVM's own accesses.  All callers are in a read-side
- * section of kvm->srcu (or hold slots_lock), which keeps slot, binding and file.
+ * For page faults and for KVM's own accesses.
+ * All callers are in a read-side section of kvm->srcu (or hold slots_lock), which
+ * keeps slot, binding and file.
  */
 
 #include <linux/guest_memfd.h>
@@ -85,8 +86,9 @@ kvm_gmem_slot_binding(const struct kvm_memory_slot *slot)
  * under mmu_lock before it maps the page.
  *
  * Context: Process context, within kvm->srcu.  Takes the file's lock.
- * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EIO if
- *	   the page cannot be made private; -EINTR if the task is being killed.
+ * Return: 0; -EFAULT if the file has been closed; -EHWPOISON; -ENOMEM; -EINTR if
+ *	   the task is being killed.
+ *	   -EIO if the page cannot be prepared.
  */
 int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 		     gfn_t gfn, const struct guest_memfd_range *range,

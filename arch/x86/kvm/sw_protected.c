@@ -7,9 +7,9 @@
  * kernel is trusted, and so is what can read its direct map.
  *
  * The guest has no bit of its own to say that an access is private: the
- * attribute of the gfn decides.  It does so for KVM's own accesses, too, those
- * of the emulator, walks of guest page tables and paravirtual pages: see
- * virt/kvm/gmem_access.c.
+ * attribute of the gfn decides.
+ * It does so for KVM's own accesses, too, those of the emulator, walks of guest
+ * page tables and paravirtual pages: see virt/kvm/gmem_access.c.
  *
  * The type needs the TDP MMU, whose page faults are all direct, and nested
  * virtualization is off: nothing shadows a guest page table, which could be

@@ -285,7 +285,7 @@ static void test_overlapping_conversion_gives_eagain(void)
 	pending_teardown(&p);
 }
 
-/* One holder blocks his page, not the one next to it. */
+/* One holder blocks its page, not the one next to it. */
 static void test_neighbours_are_not_affected(void)
 {
 	struct toucher t;
