@@ -7,7 +7,7 @@
 #	   peer    the newer kernel's, unmodified, from build/linux-6.12
 #	   mainline  the newest kernel's, unmodified, from build/linux-mainline
 #	   base    all KVM selftests of the base, from build/linux-base
-#	   sample  samples/guest_memfd
+#	   sample  samples/guest_memfd, from build/linux
 # Outputs: build/tests/SET/.  base: what does not compile is in
 #	   build/tests/base.missing and is not an error.
 
@@ -109,7 +109,7 @@ build_base() {
 
 build_sample() {
 	headers ours "$LINUX"
-	make -C "$TOP/samples/guest_memfd" CC="ccache gcc" \
+	make -C "$LINUX/samples/guest_memfd" CC="ccache gcc" \
 		KHDR="$BUILD/headers/ours/stable" OUT="$BUILD/tests/sample"
 }
 
