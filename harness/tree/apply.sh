@@ -9,8 +9,9 @@
 #          their markers and listed, and the rest goes on.
 # Inputs:  DIR, a git tree of 6.1.y without changes, or an unpacked tarball, which
 #          becomes one; TOPICS="01-prep ..." for some of them.
-# Outputs: branch "guest_memfd" of DIR; DIR/guest_memfd.conflicts: mail and file of
-#          what needs a hand; exit status 1 if there is any.
+# Outputs: branch "guest_memfd" of DIR, which must be checked out if it exists;
+#          DIR/guest_memfd.conflicts: mail and file of what needs a hand; exit
+#          status 1 if there is any.
 
 . "$(dirname "$0")/../lib.inc.sh"
 . "$(dirname "$0")/source.inc.sh"
@@ -21,10 +22,13 @@ dir=${1:-}
 	die "usage: make apply TREE=DIR, a tree of Linux 6.1.y"
 dir=$(cd "$dir" && pwd)
 need git
+suitable "$dir" merge
+version=$(version_of <"$dir/Makefile")
+branch=$(git --git-dir="$dir/.git" rev-parse -q --verify refs/heads/guest_memfd 2>/dev/null || true)
+[[ ! $branch || $branch == "$(git --git-dir="$dir/.git" rev-parse HEAD)" ]] ||
+	die "$dir has a branch guest_memfd that is not checked out; to keep it: git -C $dir branch -m guest_memfd NAME"
 lock_build
 "$TOP/harness/tree/assemble.sh"
-version=$(version_of <"$dir/Makefile")
-[[ $version == 6.1.* ]] || die "$dir is Linux $version; the series is for 6.1.y"
 
 tree() { git -c user.name=apply -c user.email=apply@localhost -C "$dir" "$@"; }
 import_tree() {

@@ -106,14 +106,20 @@ version_of() {
 		$1 == "SUBLEVEL" { print v "." p "." $2; exit }'
 }
 
-# suitable DIR: die unless the tree is a 6.1.y that has what the series needs.
+# suitable DIR [merge]: die unless the tree is a 6.1.y that has what the series
+# needs, to be merged or as it is.
 suitable() {
 	local need v
 	[[ -f $1/Makefile && -d $1/virt/kvm ]] || die "$1 is no kernel source tree"
 	v=$(version_of <"$1/Makefile")
 	[[ $v == 6.1.* ]] || die "the source is Linux $v; the series is for 6.1.y"
 	for need in "${BASE_NEEDS[@]}"; do
-		grep -qF "${need#*:}" "$1/${need%%:*}" ||
+		grep -qsF "${need#*:}" "$1/${need%%:*}" ||
+			die "Linux $v: ${need%%:*} lacks '${need#*:}', without which the series cannot work; see base.conf"
+	done
+	[[ ${2:-} != merge ]] || return 0
+	for need in "${BASE_AM_NEEDS[@]}"; do
+		grep -qsF "${need#*:}" "$1/${need%%:*}" ||
 			die "Linux $v: ${need%%:*} lacks '${need#*:}'; all mails apply from $BASE_LOWEST on, 'make apply' merges them"
 	done
 }
