@@ -6,7 +6,8 @@
 # Purpose: for each topic a thread: cover letter and numbered mails, with
 #          recipients, base commit and prerequisites. Nothing is sent.
 # Inputs:  branch "series" of build/linux (assembled first), cover.txt of each
-#          topic (first line: subject; @NAME@ stands for NAME of base.conf);
+#          topic (first line: subject; @NAME@ stands for NAME of base.conf), and
+#          patches/cover.txt, with which each of them ends;
 #          SIGNOFF="Name <address>" adds the submitter's Signed-off-by and puts
 #          the name in place of the neutral author; PREFIX for the subjects;
 #          RFC=1; ROUND=2 for a second round.
@@ -43,11 +44,17 @@ recipients() {
 		--nogit-fallback --nofixes --norolestats --no-git-blame "$@" )
 }
 
-# The cover letter: our text in place of git's.
-expand() {
-	sed "s|@BASE_PACKAGE@|$BASE_PACKAGE|g; s|@BASE_VERSION@|$BASE_VERSION|g
-		s|@BASE_SHA256@|$BASE_SHA256|g; s|@BASE_LOWEST@|$BASE_LOWEST|g
-		s|@PEER_PACKAGE@|$PEER_PACKAGE|g; s|@PEER_VERSION@|$PEER_VERSION|g" "$1"
+# The cover letter of a topic: its text and what all have in common, in place of
+# git's.
+cover_text() {
+	local text long
+	text=$({ cat "$1"; echo; cat "$TOP/patches/cover.txt"; } |
+		sed "s|@BASE_PACKAGE@|$BASE_PACKAGE|g; s|@BASE_VERSION@|$BASE_VERSION|g
+			s|@BASE_SHA256@|$BASE_SHA256|g; s|@BASE_LOWEST@|$BASE_LOWEST|g")
+	long=$(awk 'length > 75' <<<"$text")
+	[[ ! $long ]] || die "$1: above 75 columns:
+$long"
+	say "$text"
 }
 
 # export_topic TOPIC RANGE: one thread.
@@ -66,7 +73,7 @@ export_topic() {
 	done <"$out.tmp/people"
 	rm -rf "$out.tmp"
 	git -C "$LINUX" format-patch -q "${options[@]}" -o "$dir" "$2"
-	expand "$TOP/patches/$1/cover.txt" | fill_cover "$dir"
+	cover_text "$TOP/patches/$1/cover.txt" | fill_cover "$dir"
 	# The neutral author cannot send mail; the submitter can.
 	[[ ! ${SIGNOFF:-} ]] || name_submitter "$dir"
 	say "  $1: $(find "$dir" -name '[0-9]*.patch' ! -name '0000-*' | wc -l) mails"
