@@ -62,6 +62,8 @@ if wanted style; then
 	canary 'a section that names no file' 'no-such-directory' maintainers_canary
 fi
 if wanted docs; then
+	check 'what is said names nothing of a later topic' names_nothing_later
+	canary 'a name before its topic' 'names guest_memfd_create' named_early
 	check 'kernel-doc: new files' kerneldoc_new
 	check 'kernel-doc: touched files against base' kerneldoc_touched
 	canary 'a wrong kernel-doc comment' 'not described' kerneldoc_canary

@@ -98,6 +98,19 @@ round_trip() {
 	diff -r -x cover.txt "$TOP/patches" "$work/trip/patches"
 }
 
+# names_nothing_later: Documentation and comments at each topic's end, see there.
+names_nothing_later() {
+	local ends
+	mapfile -t ends < <(topic_ends | cut -d' ' -f3)
+	"$TOP/harness/check/forward.py" "$LINUX" "$base" "${ends[@]}"
+}
+# named_early: a first topic that documents what the others bring.
+named_early() {
+	local early
+	early=$(skewed Documentation/virt/kvm/locking.rst '1s/^/guest_memfd_create()\n/')
+	"$TOP/harness/check/forward.py" "$LINUX" "$base" "$early" "$series"
+}
+
 # built_tree: build.sh leaves the id of what it built beside the image.
 built_tree() {
 	local id

@@ -11,8 +11,8 @@
 struct kvm;
 
 /*
- * What backs a gfn: memory at the slot's userspace_addr, or the slot's
- * guest_memfd.  A set of these says which of it changes, or is mapped.
+ * What backs a gfn: memory at the slot's userspace_addr, or a file, without an
+ * address.  A set of these says which of it changes, or is mapped.
  */
 #define KVM_BACKED_BY_HVA	BIT(0)
 #define KVM_BACKED_BY_FILE	BIT(1)

@@ -82,7 +82,7 @@ void kvm_gmem_init(struct module *module)
 	kvm_gmem_client_ops.owner = module;
 }
 
-/* KVM_CAP_GUEST_MEMFD_FLAGS: the flags that files of a VM can have. */
+/* The flags that files of a VM can have. */
 u64 kvm_gmem_supported_flags(struct kvm *kvm)
 {
 	u64 flags = 0;

@@ -2,8 +2,8 @@
 /*
  * Invalidations: what backs guest memory changes.
  *
- * A change of what backs gfns (an MMU notifier, a guest_memfd, the memory
- * attributes) is enclosed by kvm_mmu_invalidate_begin() and
+ * A change of what backs gfns, such as that of which an MMU notifier tells, is
+ * enclosed by kvm_mmu_invalidate_begin() and
  * kvm_mmu_invalidate_end(), with the same range.  Mappings of the range are
  * zapped after begin and before the change.  For page faults there is one rule:
  *
