@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "guest_memfd_huge.h"
 #include "guest_memfd_map.h"
@@ -29,6 +30,14 @@
 #define LOST		(H + 77 * P)
 /* What may be missing of free memory, in KiB: less than a large folio. */
 #define TOLERANCE_KB	1536
+
+static u64 now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000UL + t.tv_nsec / 1000000;
+}
 
 struct lost {
 	struct guest_fixture f;
@@ -568,6 +577,60 @@ static void test_release_by_a_killed_task_loses_just_the_page(void)
 }
 
 /*
+ * How long it takes follows from what is in the file, not from its size.
+ */
+
+/* Seconds; a loop over the file takes from minutes to years. */
+#define SPARSE_LIMIT	10
+
+static void check_sparse(u64 size)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	s64 before = gmem_nr_files();
+	u64 start, pfn, last;
+	char *mem;
+	int fd, i;
+
+	/* By a hole for everything, and by close. */
+	for (i = 0; i < 2; i++) {
+		fd = vm_create_guest_memfd(vm, size, GMEM_SHARED_FLAGS);
+		mem = gmem_mmap_aligned(fd, H);
+		WRITE_ONCE(*mem, 1);
+		last = (size - 1) / P * P;
+		host_set_thp("never");
+		gmem_allocate(fd, last, P);
+		host_set_thp("always");
+		gmem_assert_usage(fd, H + P, H, "allocated");
+		pfn = pfn_at(mem + LEAVE_LOST);
+		poison_pfn(pfn, POISON_CORRUPT);
+		start = now_ms();
+		wait_for_huge(fd, 0);
+		munmap(mem, H);
+		if (i) {
+			gmem_punch_hole(fd, 0, size);
+			gmem_assert_usage(fd, 0, 0, "punched");
+		}
+		close(fd);
+		gmem_assert_files_returned(before);
+		start = now_ms() - start;
+		ksft_print_msg("0x%lx bytes, %s: gone after %lu ms\n", size,
+			       i ? "hole" : "close", start);
+		TEST_ASSERT(start < SPARSE_LIMIT * 1000, "%lu ms", start);
+		TEST_ASSERT(pfn_is_alone(pfn), "all of the folio is lost");
+	}
+	kvm_vm_free(vm);
+	poison_undo_all();
+}
+
+static void test_lost_page_of_a_huge_sparse_file(void)
+{
+	poison_require();
+	host_set_thp("always");
+	check_sparse(BIT_ULL(57));
+	check_sparse(GMEM_MAX_FILE_SIZE);
+}
+
+/*
  * Mappings of the host
  */
 
@@ -695,6 +758,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_all_but_the_page_is_free_again),
 	GMEM_TEST(test_all_but_the_page_is_free_again_at_once),
 	GMEM_TEST(test_release_by_a_killed_task_loses_just_the_page),
+	GMEM_TEST(test_lost_page_of_a_huge_sparse_file),
 	GMEM_TEST(test_poison_against_a_hole_for_the_folio),
 	GMEM_TEST(test_poison_against_release_of_the_file),
 	GMEM_TEST(test_poison_against_split),
