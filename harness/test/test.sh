@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# test.sh [default] [debug] [shadow] [canary] - boot the kernels, run the lists,
-# judge.  shadow: the default kernel without two-dimensional paging.
+# test.sh [default] [debug] [shadow] [debug_shadow] [canary] - boot the kernels,
+# run the lists, judge.  shadow, debug_shadow: the default and the debug kernel
+# without two-dimensional paging.
 # test.sh base-compare - see compare.sh.
 #
 # Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
@@ -97,12 +98,12 @@ if [ "${1:-}" = base-compare ]; then
 	exec "$TOP/harness/test/compare.sh"
 fi
 if (( ! $# )); then
-	set -- debug default canary shadow
-	[ "$TESTS" = '*' ] || set -- debug default shadow
+	set -- debug default canary shadow debug_shadow
+	[ "$TESTS" = '*' ] || set -- debug default shadow debug_shadow
 fi
 for what in "$@"; do
-	[[ $what == @(canary|default|debug|shadow) ]] ||
-		die "test.sh: '$what'? (canary, default, debug, shadow)"
+	[[ $what == @(canary|default|debug|shadow|debug_shadow) ]] ||
+		die "test.sh: '$what'? (canary, default, debug, shadow, debug_shadow)"
 	rm -rf "$BUILD/test/$what" "$BUILD/test/$what".[0-9]
 done
 # All tests on the debug kernel take three times as long as on the default one.

@@ -48,6 +48,9 @@ boot() {
 	default) image=$BUILD/bzImage ;;
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
+	debug_shadow)
+		image=$BUILD/debug/bzImage
+		read -ra args <<<"$DEBUG_ARGS kvm_amd.npt=0" ;;
 	esac
 	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
 	# shellcheck disable=SC2034 # read by vm_start

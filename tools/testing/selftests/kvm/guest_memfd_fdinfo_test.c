@@ -10,6 +10,7 @@
 #include <linux/kernel-page-flags.h>
 #include <pthread.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "guest_memfd_admin.h"
 #include "guest_memfd_undo.h"
@@ -21,6 +22,9 @@
 #define BIG_SIZE	(8ULL << 20)
 #define NR_BINDINGS	400
 #define NR_RACES	300
+/* So often the reader must have looked while something changed, in seconds. */
+#define NR_MET		20
+#define RACE_TIMEOUT	60
 #define DEBUGFS_FILES	"/sys/kernel/debug/guest_memfd/files"
 
 /* A VM of the default type, whose files can have flags. */
@@ -259,60 +263,102 @@ static void test_fdinfo_shows_all_of_many_bindings(void)
 }
 
 /* Other processes may look, whatever the owner is doing at that time. */
+struct reader {
+	bool stop;
+	u64 changes;	/* what the owner has done */
+	u64 nr_read;	/* files that were looked at */
+	u64 nr_met;	/* ... while the owner did something */
+	u64 nr_lists;	/* the same of the list of all files */
+	pthread_t thread;
+};
+
+static void read_fdinfo(struct reader *r, int fd)
+{
+	u64 before = READ_ONCE(r->changes), resident;
+	char path[64], *text;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	text = admin_read(path);
+	if (!text)
+		return;
+	resident = admin_value(text, "gmem-resident");
+	free(text);
+	if (resident == (u64)-1)
+		return;
+	TEST_ASSERT(resident <= FILE_SIZE, "resident 0x%lx", resident);
+	r->nr_read++;
+	WRITE_ONCE(r->nr_met, r->nr_met + (READ_ONCE(r->changes) != before));
+}
+
 static void *read_all_the_time(void *arg)
 {
-	bool *stop = arg;
-	u64 resident;
-	char *text;
+	struct reader *r = arg;
+	u64 before;
 	int i;
 
-	while (!READ_ONCE(*stop)) {
+	while (!READ_ONCE(r->stop)) {
 		/* The descriptors that the owner uses, and some others. */
-		for (i = 3; i < 16; i++) {
-			char path[64];
-
-			snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", i);
-			text = admin_read(path);
-			if (!text)
-				continue;
-			resident = admin_value(text, "gmem-resident");
-			TEST_ASSERT(resident == (u64)-1 ||
-				    resident <= FILE_SIZE, "resident 0x%lx",
-				    resident);
-			free(text);
-		}
+		for (i = 3; i < 16; i++)
+			read_fdinfo(r, i);
+		before = READ_ONCE(r->changes);
 		free(admin_read(DEBUGFS_FILES));
+		WRITE_ONCE(r->nr_lists, r->nr_lists +
+			   (READ_ONCE(r->changes) != before));
 	}
 	return NULL;
+}
+
+static void changed(struct reader *r)
+{
+	WRITE_ONCE(r->changes, r->changes + 1);
+}
+
+static void change_under_readers(struct reader *r, struct kvm_vm *vm, void *hva,
+				 bool delete_first)
+{
+	int fd = vm_create_guest_memfd(vm, FILE_SIZE, 0);
+
+	changed(r);
+	bind_page(vm, fd, 20, 1, hva);
+	changed(r);
+	bind_page(vm, fd, 21, 2, hva + P);
+	changed(r);
+	gmem_allocate(fd, 0, FILE_SIZE);
+	changed(r);
+	gmem_punch_hole(fd, P, 2 * P);
+	changed(r);
+	if (delete_first)
+		vm_set_user_memory_region2(vm, 20, 0, 0, 0, NULL, -1, 0);
+	close(fd);
+	changed(r);
+	if (!delete_first)
+		vm_set_user_memory_region2(vm, 20, 0, 0, 0, NULL, -1, 0);
+	vm_set_user_memory_region2(vm, 21, 0, 0, 0, NULL, -1, 0);
+	changed(r);
 }
 
 static void test_fdinfo_races_with_close_bind_and_holes(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();
 	void *hva = gmem_alloc_hva(GMEM_DATA_GPA, FILE_SIZE);
-	bool stop = false;
-	pthread_t reader;
-	int i, fd;
+	time_t until = time(NULL) + RACE_TIMEOUT;
+	struct reader r = {};
+	int i;
 
 	if (access(DEBUGFS_FILES, R_OK))
 		gmem_skip("no " DEBUGFS_FILES);
-	TEST_ASSERT(!pthread_create(&reader, NULL, read_all_the_time, &stop),
+	TEST_ASSERT(!pthread_create(&r.thread, NULL, read_all_the_time, &r),
 		    "no thread");
-	for (i = 0; i < NR_RACES; i++) {
-		fd = vm_create_guest_memfd(vm, FILE_SIZE, 0);
-		bind_page(vm, fd, 20, 1, hva);
-		bind_page(vm, fd, 21, 2, hva + P);
-		gmem_allocate(fd, 0, FILE_SIZE);
-		gmem_punch_hole(fd, P, 2 * P);
-		if (i & 1)
-			vm_set_user_memory_region2(vm, 20, 0, 0, 0, NULL, -1, 0);
-		close(fd);
-		if (!(i & 1))
-			vm_set_user_memory_region2(vm, 20, 0, 0, 0, NULL, -1, 0);
-		vm_set_user_memory_region2(vm, 21, 0, 0, 0, NULL, -1, 0);
-	}
-	WRITE_ONCE(stop, true);
-	pthread_join(reader, NULL);
+	for (i = 0; i < NR_RACES || ((READ_ONCE(r.nr_met) < NR_MET ||
+				      READ_ONCE(r.nr_lists) < NR_MET) &&
+				     time(NULL) < until); i++)
+		change_under_readers(&r, vm, hva, i & 1);
+	WRITE_ONCE(r.stop, true);
+	pthread_join(r.thread, NULL);
+	ksft_print_msg("%lu changes, %lu files read, %lu and %lu lists in a change\n",
+		       r.changes, r.nr_read, r.nr_met, r.nr_lists);
+	TEST_ASSERT(r.nr_met >= NR_MET && r.nr_lists >= NR_MET,
+		    "they hardly met");
 	kvm_vm_free(vm);
 	gmem_free_hva(hva, FILE_SIZE);
 }

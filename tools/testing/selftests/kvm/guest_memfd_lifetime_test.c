@@ -10,9 +10,11 @@
  */
 #define _GNU_SOURCE /* for fallocate(2) */
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "guest_memfd_admin.h"
 #include "guest_memfd_util.h"
 
 #define P		GMEM_PAGE_SIZE
@@ -519,6 +521,85 @@ static void test_many_vms_leave_nothing_behind(void)
 	gmem_assert_files_returned(files);
 }
 
+/*
+ * An inode can be kept by what does not use the file: all memory has to go at
+ * the last close, and what is left is listed without any.
+ */
+
+#define DEBUGFS_FILES	"/sys/kernel/debug/guest_memfd/files"
+
+static int keep_by_o_path(const char *path)
+{
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+static int keep_by_inotify(const char *path)
+{
+	int fd = inotify_init1(IN_CLOEXEC);
+
+	TEST_ASSERT(fd >= 0 && inotify_add_watch(fd, path, IN_ATTRIB) >= 0,
+		    "inotify, errno %d", errno);
+	return fd;
+}
+
+/* Return: false if the file is not listed. */
+static bool resident_of(u64 ino, u64 *resident)
+{
+	char *text = admin_read(DEBUGFS_FILES), *p;
+	char key[32];
+
+	if (!text)
+		gmem_skip("no " DEBUGFS_FILES);
+	snprintf(key, sizeof(key), "ino=%lu ", ino);
+	p = strstr(text, key);
+	p = p ? strstr(p, " resident=") : NULL;
+	if (p)
+		*resident = strtoull(p + strlen(" resident="), NULL, 10);
+	free(text);
+	return p;
+}
+
+static void check_kept(int (*keep)(const char *path), bool bound)
+{
+	s64 before = gmem_nr_files();
+	u64 resident = 0, free_kb, file;
+	struct gmem_state state;
+	struct fixture f;
+	char path[64];
+	int kept;
+
+	setup(&f, BIG_SIZE);
+	if (!bound)
+		delete_slot(&f);
+	gmem_punch_hole(f.fd, 0, BIG_SIZE);
+	free_kb = gmem_free_kb();
+	gmem_allocate(f.fd, 0, BIG_SIZE);
+	file = gmem_group_stat("file");
+	TEST_ASSERT(file >= BIG_SIZE, "0x%lx bytes charged", file);
+	gmem_state_get(f.fd, &state);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f.fd);
+	kept = keep(path);
+	TEST_ASSERT(kept >= 0, "errno %d", errno);
+	TEST_ASSERT(resident_of(state.ino, &resident) && resident == BIG_SIZE,
+		    "resident 0x%lx", resident);
+
+	close_file(&f);
+	TEST_ASSERT(resident_of(state.ino, &resident), "nothing keeps it");
+	TEST_ASSERT(!resident, "0x%lx bytes are left", resident);
+	gmem_assert_mem_returned(free_kb, TOLERANCE_KB);
+	close(kept);
+	teardown(&f);
+	gmem_assert_files_returned(before);
+}
+
+static void test_memory_goes_although_the_inode_is_kept(void)
+{
+	check_kept(keep_by_o_path, true);
+	check_kept(keep_by_o_path, false);
+	check_kept(keep_by_inotify, true);
+	check_kept(keep_by_inotify, false);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_close_frees_memory_of_a_bound_file),
 	GMEM_TEST(test_delete_keeps_memory_of_the_file),
@@ -537,6 +618,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_child_closes_what_the_parent_uses),
 	GMEM_TEST(test_exit_with_everything_open),
 	GMEM_TEST(test_kill_in_the_middle),
+	GMEM_TEST(test_memory_goes_although_the_inode_is_kept),
 	GMEM_TEST(test_many_vms_leave_nothing_behind),
 };
 

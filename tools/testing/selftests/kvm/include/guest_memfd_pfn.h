@@ -51,6 +51,13 @@ static inline bool pfn_is_poisoned(u64 pfn)
 	return pfn_flags(pfn) & BIT_ULL(KPF_HWPOISON);
 }
 
+/* Part of no larger page: what is around it has gone its own way. */
+static inline bool pfn_is_alone(u64 pfn)
+{
+	return !(pfn_flags(pfn) & (BIT_ULL(KPF_COMPOUND_HEAD) |
+				   BIT_ULL(KPF_COMPOUND_TAIL)));
+}
+
 /* The page frame mapped at an address of this process, 0 if none is. */
 u64 pfn_at(const void *hva);
 /* The same for @nr pages. */

@@ -374,6 +374,91 @@ static void test_fallocate_is_killed_at_the_limit(void)
 	kvm_vm_free(vm);
 }
 
+/*
+ * A split needs memory for the page cache's tree, with a lock held that a task
+ * may wait for: it fails at the limit, and the OOM killer is not asked.
+ */
+struct splitter {
+	int fd;
+	bool ready;
+	bool go;
+	int before, at_limit;
+	u64 nr;		/* pages that were punched */
+};
+
+static int punch_page(int fd, u64 nr_huge)
+{
+	return errno_of(__gmem_punch_hole(fd, nr_huge * GMEM_HUGE_SIZE + P, P));
+}
+
+/*
+ * At the limit it calls nothing that it has not called before.  A CPU may have
+ * something in stock for the group, which is not enough for all.
+ */
+static void split_at_limit(void *arg)
+{
+	struct splitter *s = arg;
+
+	protect_from_oom_killer();
+	gmem_allocate(s->fd, 0, SIZE);
+	s->at_limit = 0;
+	usleep(1);
+	s->before = punch_page(s->fd, 0);
+	s->nr = 1;
+	__atomic_store_n(&s->ready, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&s->go, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	while (!s->at_limit && s->nr < SIZE / GMEM_HUGE_SIZE) {
+		s->at_limit = punch_page(s->fd, s->nr);
+		s->nr += !s->at_limit;
+	}
+}
+
+static void test_split_at_the_limit_fails(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct splitter *s = mmap(NULL, P, PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct admin_cgroup cg;
+	int status;
+	pid_t pid;
+	s64 nr;
+
+	host_set_thp("always");
+	admin_cgroup_create(&cg, "split");
+	s->fd = vm_create_guest_memfd(vm, SIZE, 0);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		admin_cgroup_enter(&cg);
+		split_at_limit(s);
+		_exit(0);
+	}
+	while (!__atomic_load_n(&s->ready, __ATOMIC_ACQUIRE)) {
+		TEST_ASSERT(!waitpid(pid, &status, WNOHANG), "the child failed");
+		usleep(1000);
+	}
+	TEST_ASSERT(admin_fdinfo_value(s->fd, "gmem-huge") ==
+		    SIZE - GMEM_HUGE_SIZE, "no large folios");
+	/* There is no task that it could kill. */
+	limit(&cg, "0");
+	nr = event_count(&cg, "oom");
+	__atomic_store_n(&s->go, true, __ATOMIC_RELEASE);
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid() failed");
+	assert_passed(status);
+	ASSERT_EQ(s->before, 0);
+	TEST_ASSERT(s->at_limit == -ENOMEM, "at the limit: %d after %lu",
+		    s->at_limit, s->nr);
+	ASSERT_EQ(event_count(&cg, "oom"), nr);
+	ASSERT_EQ(event_count(&cg, "oom_kill"), 0L);
+	ASSERT_EQ(gmem_allocated(s->fd), SIZE - s->nr * P);
+
+	limit(&cg, "max");
+	ASSERT_EQ(punch_page(s->fd, s->nr), 0);
+	close(s->fd);
+	kvm_vm_free(vm);
+}
+
 static void run_guest(void *arg)
 {
 	struct guest_fixture *f = arg;
@@ -605,6 +690,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_memory_outlives_its_group_and_no_longer_keeps_it),
 	GMEM_TEST(test_fallocate_gives_enomem_at_the_limit),
 	GMEM_TEST(test_fallocate_is_killed_at_the_limit),
+	GMEM_TEST(test_split_at_the_limit_fails),
 	GMEM_TEST(test_kvm_run_is_killed_at_the_limit),
 	GMEM_TEST(test_kvm_run_gives_enomem_at_the_limit),
 	GMEM_TEST(test_statistics_of_the_group),

@@ -13,6 +13,9 @@
  *
  * Each test is run with the TDP MMU and with the older direct MMU.  Where KVM
  * has no two-dimensional paging, both are shadow paging.
+ *
+ * A shadow page that goes has KVM look up the slots of what it maps.  Lockdep
+ * sees whether that is protected: run this on a debug kernel, too.
  */
 #include <asm/kvm_para.h>
 #include <asm/pvclock-abi.h>
@@ -20,6 +23,7 @@
 #include <sys/mman.h>
 
 #include "guest_memfd_emul.h"
+#include "race.h"
 
 #ifndef GUEST_MEMFD_FLAG_MMAP
 #define GUEST_MEMFD_FLAG_MMAP		BIT_ULL(0)
@@ -390,6 +394,91 @@ static void test_punched_page_table_is_empty(void)
 TDP_MMU_TEST(test_punched_page_table_is_empty)
 DIRECT_MMU_TEST(test_punched_page_table_is_empty)
 
+/*
+ * The same while another slot comes and goes: what the shadow page of a table
+ * has been for is looked up in slots that are just being replaced.
+ */
+
+#define RACE_LOOPS	300
+#define RACE_MS		4000
+#define RACE_SLOT	(GMEM_DATA_SLOT + 1)
+#define RACE_GPA	(GMEM_DATA_GPA + BIT_ULL(30))
+#define NR_TABLES	2
+
+struct table_race {
+	struct only o;
+	u8 tables[NR_TABLES * GMEM_PAGE_SIZE];
+	void *hva;
+	int a, b;
+};
+
+static void setup_tables(void *ctx)
+{
+	struct table_race *r = ctx;
+
+	memcpy(data_hva(&r->o, DATA_PAGE(PD_PAGE)), r->tables,
+	       sizeof(r->tables));
+	TEST_ASSERT(!guest_call(r->o.vcpu, guest_alias_vector),
+		    "the tables are wrong");
+}
+
+static void a_punch_tables(void *ctx)
+{
+	struct table_race *r = ctx;
+
+	r->a = errno_of(__gmem_punch_hole(r->o.data_fd, GMEM_PAGES(PD_PAGE),
+					  sizeof(r->tables)));
+}
+
+static void b_change_slots(void *ctx)
+{
+	struct table_race *r = ctx;
+
+	r->b = errno_of(__vm_set_user_memory_region2(r->o.vm, RACE_SLOT, 0,
+						     RACE_GPA, GMEM_PAGE_SIZE,
+						     r->hva, -1, 0));
+	if (!r->b)
+		r->b = errno_of(__vm_set_user_memory_region2(r->o.vm, RACE_SLOT,
+							     0, RACE_GPA, 0,
+							     NULL, -1, 0));
+}
+
+static bool check_tables(void *ctx)
+{
+	struct table_race *r = ctx;
+	u64 vector = guest_call(r->o.vcpu, guest_alias_vector);
+
+	if (!r->a && !r->b && vector == PF_VECTOR)
+		return true;
+	ksft_print_msg("A = %d, B = %d, vector %lu\n", r->a, r->b, vector);
+	return false;
+}
+
+static void test_punched_page_table_against_changes_of_slots(void)
+{
+	static const struct race_ops ops = {
+		.name = "punch tables, change slots",
+		.setup = setup_tables,
+		.run_a = a_punch_tables,
+		.run_b = b_change_slots,
+		.check = check_tables,
+	};
+	static struct table_race r;
+	struct race_stats stats;
+
+	only_start(&r.o, 1);
+	alias_setup(&r.o);
+	memcpy(r.tables, data_hva(&r.o, DATA_PAGE(PD_PAGE)), sizeof(r.tables));
+	r.hva = gmem_alloc_hva(RACE_GPA, GMEM_PAGE_SIZE);
+	TEST_ASSERT(race_run(&ops, &r, RACE_LOOPS, RACE_MS, &stats),
+		    "they never met, or loop %u", stats.failed_at);
+	gmem_free_hva(r.hva, GMEM_PAGE_SIZE);
+	only_end(&r.o);
+}
+
+TDP_MMU_TEST(test_punched_page_table_against_changes_of_slots)
+DIRECT_MMU_TEST(test_punched_page_table_against_changes_of_slots)
+
 static u64 guest_edit_ptes(void)
 {
 	const u64 flags = PTE_PRESENT_MASK | PTE_WRITABLE_MASK;
@@ -756,6 +845,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_punch_under_running_vcpu_direct_mmu),
 	GMEM_TEST(test_punched_page_table_is_empty_tdp_mmu),
 	GMEM_TEST(test_punched_page_table_is_empty_direct_mmu),
+	GMEM_TEST(test_punched_page_table_against_changes_of_slots_tdp_mmu),
+	GMEM_TEST(test_punched_page_table_against_changes_of_slots_direct_mmu),
 	GMEM_TEST(test_guest_edits_its_ptes_tdp_mmu),
 	GMEM_TEST(test_guest_edits_its_ptes_direct_mmu),
 	GMEM_TEST(test_guest_edits_its_pde_tdp_mmu),

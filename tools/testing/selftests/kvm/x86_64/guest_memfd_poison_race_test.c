@@ -19,6 +19,8 @@
 
 #define MAX_LOOPS	400
 #define MAX_MS		4000
+/* No page is lost in each of them. */
+#define TO_PRIVATE_LOOPS	4000
 
 #define SHARED_FLAGS	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
@@ -570,6 +572,108 @@ static void test_poison_against_a_slot_that_is_made_anew(void)
 }
 
 /*
+ * A gfn becomes private, whose page in the file is lost, while a vCPU faults on
+ * its shared side.  The VMM is told by an exit.  A signal is for a host virtual
+ * address, and the lost page has none.
+ */
+
+static unsigned int nr_signals;
+static void *last_address;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	last_address = info->si_addr;
+	WRITE_ONCE(nr_signals, nr_signals + 1);
+}
+
+struct becomes {
+	struct private p;
+	unsigned int nr_exits, nr_reads;
+};
+
+static void setup_becomes(void *ctx)
+{
+	struct becomes *b = ctx;
+
+	vm_mem_set_shared(b->p.f.vm, b->p.gpa, GMEM_PAGE_SIZE);
+	guest_cmd_set(b->p.f.vcpu, GUEST_OP_READ, b->p.gpa, 0, 0);
+}
+
+static void run_to_private(void *ctx)
+{
+	struct becomes *b = ctx;
+
+	b->p.a = errno_of(__vm_set_memory_attributes(b->p.f.vm, b->p.gpa,
+						     GMEM_PAGE_SIZE,
+						     KVM_MEMORY_ATTRIBUTE_PRIVATE));
+}
+
+/* By the thread that also runs the vCPU otherwise: a new one waits for RCU. */
+static void run_read(void *ctx)
+{
+	b_read(&((struct becomes *)ctx)->p);
+}
+
+static bool check_becomes(void *ctx)
+{
+	struct becomes *b = ctx;
+	struct private *p = &b->p;
+	struct kvm_run *run = p->f.vcpu->run;
+
+	if (READ_ONCE(nr_signals)) {
+		ksft_print_msg("a signal for address %p\n", last_address);
+		return false;
+	}
+	if (p->a)
+		return private_complain(p, "wrong result of B");
+	if (!p->b) {
+		guest_cmd_complete(p->f.vcpu);
+		b->nr_reads++;
+		return guest_cmd_of(p->f.vcpu)->value ==
+		       guest_pattern(p->gpa, DATA + 1) ||
+		       private_complain(p, "wrong data");
+	}
+	if (p->b != -EHWPOISON || run->exit_reason != KVM_EXIT_MEMORY_FAULT ||
+	    run->memory_fault.flags != KVM_MEMORY_EXIT_FLAG_PRIVATE ||
+	    run->memory_fault.gpa != p->gpa)
+		return private_complain(p, "wrong result of A");
+	get_over_it(p);
+	b->nr_exits++;
+	return true;
+}
+
+static void test_lost_page_against_to_private(void)
+{
+	static const struct race_ops ops = {
+		.name = "guest fault, to private",
+		.setup = setup_becomes,
+		.run_a = run_read,
+		.run_b = run_to_private,
+		.check = check_becomes,
+	};
+	struct sigaction action = {
+		.sa_sigaction = on_sigbus,
+		.sa_flags = SA_SIGINFO,
+	};
+	static struct becomes b;
+	struct race_stats stats;
+	bool ok;
+
+	private_init(&b.p);
+	setup_private(&b.p);
+	host_fill(gmem_slot_hva(&b.p.f.slot, b.p.gpa), b.p.gpa, GMEM_PAGE_SIZE,
+		  DATA + 1);
+	TEST_ASSERT(!sigaction(SIGBUS, &action, NULL), "errno %d", errno);
+	poison_pfn(b.p.pfn, POISON_CORRUPT);
+	ok = race_run(&ops, &b, TO_PRIVATE_LOOPS, MAX_MS, &stats);
+	ksft_print_msg("%u exits, %u reads of the shared side\n", b.nr_exits,
+		       b.nr_reads);
+	TEST_ASSERT(ok, "%s, loop %u", ops.name, stats.failed_at);
+	TEST_ASSERT(b.nr_exits && b.nr_reads, "they never met");
+	private_end(&b.p);
+}
+
+/*
  * Many errors under load.
  *
  * Two vCPUs walk the memory.  Of each pair of pages, one is punched out again
@@ -854,6 +958,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_poison_against_close),
 	GMEM_TEST(test_poison_against_fault_of_the_guest),
 	GMEM_TEST(test_poison_against_a_slot_that_is_made_anew),
+	GMEM_TEST(test_lost_page_against_to_private),
 	GMEM_TEST(test_no_error_is_lost_under_load),
 };
 

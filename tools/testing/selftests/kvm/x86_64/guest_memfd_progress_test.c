@@ -11,7 +11,14 @@
  * the same to another VM, and that is the vCPU's undisturbed speed, with the same
  * load on CPUs and caches.  Both are measured in short pieces, by turns.  What a
  * busy host takes from single pieces does not count: the median of the pairs is
- * asked for, and a low one must be low again.
+ * asked for, and a low one must be low again.  CPU time leaves out how long the
+ * thread sleeps for a lock, which another test asks for (stall); so the share by
+ * the clock is printed, too.
+ *
+ * Each page that changes is one that is there and that KVM has mapped, so that a
+ * change takes a mapping away, flushes TLBs, and has the vCPU leave the guest.  The
+ * pages of a zone change one after the other, a batch at a time; a second vCPU,
+ * which never runs, maps the batch before by KVM_PRE_FAULT_MEMORY.
  */
 #include <pthread.h>
 #include <time.h>
@@ -27,70 +34,210 @@
 #define SLOT_SIZE	(ABOVE + ZONE)
 #define FAR		(512ULL << 20)
 #define FILE_SIZE	(FAR + ZONE)
+#define FAR_SLOT	(GMEM_DATA_SLOT + 1)
 
-/* A turn without disturbance and one with it are a pair. */
+/* Pages that change between two calls of KVM_PRE_FAULT_MEMORY. */
+#define BATCH		32
+#define BATCH_SIZE	(BATCH * P)
+
+/*
+ * A turn without disturbance and one with it are a pair.  Another try takes twice
+ * as many: the machine is busy.
+ */
 #define TURN_NS		(200 * MS)
 #define NR_PAIRS	7
 /* At most so many until all disturbers have changed enough. */
 #define MAX_PAIRS	(4 * NR_PAIRS)
 #define MIN_CHANGES	100
 #define MIN_SHARE	50
-#define NR_TRIES	3
+#define NR_TRIES	4
 
 enum { PATTERN = 1 };
 
 /* A guest, whose thread is the one that runs the test. */
 struct guest {
 	struct kvm_vm *vm;
-	struct kvm_vcpu *vcpu;
-	struct gmem_slot slot;
+	struct kvm_vcpu *vcpu, *mapper;
+	struct gmem_slot slot, far;
 	int fd;
+	char *mem;	/* a mapping of all of the file, if it has one */
 };
 
 struct disturber {
-	/* Change the page at @offset of the slot or the file, and back. */
-	void (*change)(struct guest *g, u64 offset);
+	/* Change @page of a batch, which is mapped, and back. */
+	void (*change)(struct guest *g, u64 page);
+	void (*back)(struct guest *g, u64 page);
+	/* Have the host use a batch of pages while they are shared. */
+	void (*use)(struct guest *g, u64 batch);
+	/* Before the batches of a zone begin anew. */
+	void (*renew)(struct guest *g, u64 zone);
 	u64 offset;
+	/* Of the side that the guest does not use: nothing is mapped. */
+	bool idle;
 	/* The one that is measured, and another. */
 	struct guest *near, *other;
+	u64 at[2];
 	unsigned long changes[2];
+	bool seen;	/* the value of disturb that it follows */
 	pthread_t thread;
 };
 
 static bool disturb, stop;
 
-static void change_attributes(struct guest *g, u64 offset)
+/* Offsets are those of the file in place, and of gfns. */
+static void attributes_to_shared(struct guest *g, u64 page)
 {
-	vm_mem_set_shared(g->vm, GPA + offset, P);
-	vm_mem_set_private(g->vm, GPA + offset, P);
+	vm_mem_set_shared(g->vm, GPA + page, P);
 }
 
-static void change_in_place(struct guest *g, u64 offset)
+static void attributes_to_private(struct guest *g, u64 page)
 {
-	gmem_to_shared(g->fd, offset, P);
-	gmem_to_private(g->fd, offset, P);
+	vm_mem_set_private(g->vm, GPA + page, P);
+}
+
+static int zone_fd(struct guest *g, u64 zone)
+{
+	return !g->mem && zone >= FAR ? g->far.fd : g->fd;
+}
+
+/* A large folio that has been split stays so until it has gone. */
+static void renew_zone(struct guest *g, u64 zone)
+{
+	int fd = zone_fd(g, zone);
+	u64 offset = fd == g->fd ? zone : zone - FAR;
+
+	gmem_punch_hole(fd, offset, ZONE);
+	gmem_allocate(fd, offset, ZONE);
+}
+
+static void in_place_to_shared(struct guest *g, u64 page)
+{
+	gmem_to_shared(g->fd, page, P);
+}
+
+static void in_place_to_private(struct guest *g, u64 page)
+{
+	gmem_to_private(g->fd, page, P);
+}
+
+static void use_in_place(struct guest *g, u64 batch)
+{
+	u64 page;
+
+	for (page = batch; page < batch + BATCH_SIZE; page += P)
+		WRITE_ONCE(g->mem[page], 1);
 }
 
 /* Of the shared side: what MMU notifiers are about. */
-static void change_mapping(struct guest *g, u64 offset)
+static void drop_mapping(struct guest *g, u64 page)
 {
-	char *page = g->slot.hva + offset;
+	TEST_ASSERT(!madvise(g->slot.hva + page, P, MADV_DONTNEED), "errno %d",
+		    errno);
+}
 
-	WRITE_ONCE(*page, 1);
-	TEST_ASSERT(!madvise(page, P, MADV_DONTNEED), "errno %d", errno);
+static void use_hva(struct guest *g, u64 batch)
+{
+	u64 page;
+
+	for (page = batch; page < batch + BATCH_SIZE; page += P)
+		WRITE_ONCE(*(char *)(g->slot.hva + page), 1);
+}
+
+static const struct disturber by_attributes = {
+	.change = attributes_to_shared,
+	.back = attributes_to_private,
+	.renew = renew_zone,
+};
+
+static const struct disturber in_place = {
+	.change = in_place_to_shared,
+	.back = in_place_to_private,
+	.use = use_in_place,
+	.renew = renew_zone,
+};
+
+static const struct disturber by_mapping = {
+	.change = drop_mapping,
+	.use = use_hva,
+};
+
+static u64 nr_mapped(struct kvm_vm *vm)
+{
+	return vm_get_stat(vm, "pages_4k") + 512 * vm_get_stat(vm, "pages_2m");
+}
+
+static void map_batch(struct guest *g, u64 batch)
+{
+	vcpu_pre_fault(g->mapper, GPA + batch, BATCH_SIZE);
+}
+
+static void change_batch(struct disturber *d, bool near, u64 batch,
+			 void (*change)(struct guest *g, u64 page))
+{
+	struct guest *g = near ? d->near : d->other;
+	u64 page;
+
+	if (!d->idle)
+		map_batch(g, batch);
+	for (page = batch; page < batch + BATCH_SIZE; page += P) {
+		change(g, page);
+		d->changes[near]++;
+		/* With it may go a mapping of 2 MiB: on with smaller ones. */
+		if (page == batch && !d->idle)
+			map_batch(g, batch);
+	}
+}
+
+static void disturb_once(struct disturber *d, bool near)
+{
+	struct guest *g = near ? d->near : d->other;
+	u64 batch = d->offset + d->at[near];
+
+	WRITE_ONCE(d->seen, near);
+	if (!d->at[near] && d->renew)
+		d->renew(g, d->offset);
+	if (!d->back) {
+		d->use(g, batch);
+		change_batch(d, near, batch, d->change);
+	} else {
+		change_batch(d, near, batch, d->change);
+		if (d->use)
+			d->use(g, batch);
+		change_batch(d, near, batch, d->back);
+	}
+	d->at[near] = (d->at[near] + BATCH_SIZE) % ZONE;
 }
 
 static void *disturber_run(void *arg)
 {
 	struct disturber *d = arg;
-	bool near;
 
-	while (!READ_ONCE(stop)) {
-		near = READ_ONCE(disturb);
-		d->change(near ? d->near : d->other, d->offset);
-		d->changes[near]++;
-	}
+	while (!READ_ONCE(stop))
+		disturb_once(d, READ_ONCE(disturb));
 	return NULL;
+}
+
+/* Do mappings go?  Nothing else happens in the VM meanwhile. */
+static void check_disturber(struct disturber *d, struct guest *g)
+{
+	u64 batch = d->offset, before;
+
+	if (d->idle)
+		return;
+	if (d->renew)
+		d->renew(g, d->offset);
+	if (!d->back)
+		d->use(g, batch);
+	map_batch(g, batch);
+	before = nr_mapped(g->vm);
+	d->change(g, batch);
+	TEST_ASSERT(nr_mapped(g->vm) < before, "no mapping was taken away");
+	if (!d->back)
+		return;
+	map_batch(g, batch);
+	before = nr_mapped(g->vm);
+	d->back(g, batch);
+	TEST_ASSERT(nr_mapped(g->vm) < before, "nor back");
 }
 
 static u64 thread_ns(void)
@@ -107,20 +254,42 @@ static void fill_once(struct guest *g)
 	gmem_punch_hole(g->fd, ZONE, FILL_SIZE);
 }
 
-/* Fill for a while; returns nanoseconds of CPU time for each time. */
-static u64 fill_turn(struct guest *g, bool with)
+static bool all_have_seen(const struct disturber *d, int nr, bool with)
 {
-	u64 end = gmem_now() + TURN_NS, start;
+	while (nr--)
+		if (READ_ONCE(d[nr].seen) != with)
+			return false;
+	return true;
+}
+
+/* Nanoseconds for each time. */
+struct turn {
+	u64 cpu_ns;
+	u64 clock_ns;
+};
+
+/* Fill for a while. */
+static struct turn fill_turn(struct guest *g, const struct disturber *d, int nr,
+			     bool with)
+{
+	u64 begin, end, start;
 	unsigned int n = 0;
 
 	WRITE_ONCE(disturb, with);
-	fill_once(g);	/* not counted: from here on they all have noticed */
+	do {
+		fill_once(g);
+	} while (!all_have_seen(d, nr, with));
+	begin = gmem_now();
 	start = thread_ns();
 	do {
 		fill_once(g);
 		n++;
-	} while (gmem_now() < end);
-	return (thread_ns() - start) / n;
+		end = gmem_now();
+	} while (end < begin + TURN_NS);
+	return (struct turn) {
+		.cpu_ns = (thread_ns() - start) / n,
+		.clock_ns = (end - begin) / n,
+	};
 }
 
 static bool changed_enough(const struct disturber *d, int nr)
@@ -140,35 +309,44 @@ static int compare(const void *a, const void *b)
 
 /* Returns how much of its speed the vCPU keeps, in percent. */
 static unsigned int measure_once(struct guest *g, struct guest *other,
-				 struct disturber *d, int nr, const char *what)
+				 struct disturber *d, int nr, int min_pairs,
+				 const char *what)
 {
-	unsigned int share[MAX_PAIRS];
+	unsigned int share[MAX_PAIRS], by_clock[MAX_PAIRS];
+	struct turn alone, with;
 	int i, pairs = 0;
-	u64 alone;
 
 	/* The vCPU runs before a thread of ioctls holds RCU up. */
 	fill_once(g);
+	for (i = 0; i < nr; i++)
+		check_disturber(&d[i], other);
 	disturb = false;
 	stop = false;
 	for (i = 0; i < nr; i++) {
 		d[i].near = g;
 		d[i].other = other;
 		memset(d[i].changes, 0, sizeof(d[i].changes));
+		memset(d[i].at, 0, sizeof(d[i].at));
+		d[i].seen = true;	/* not yet */
 		TEST_ASSERT(!pthread_create(&d[i].thread, NULL, disturber_run,
 					    &d[i]), "no thread");
 	}
 	do {
-		alone = fill_turn(g, false);
-		share[pairs++] = 100 * alone / fill_turn(g, true);
-	} while (pairs < NR_PAIRS ||
+		alone = fill_turn(g, d, nr, false);
+		with = fill_turn(g, d, nr, true);
+		share[pairs] = 100 * alone.cpu_ns / with.cpu_ns;
+		by_clock[pairs++] = 100 * alone.clock_ns / with.clock_ns;
+	} while (pairs < min_pairs ||
 		 (pairs < MAX_PAIRS && !changed_enough(d, nr)));
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < nr; i++)
 		pthread_join(d[i].thread, NULL);
 
 	qsort(share, pairs, sizeof(share[0]), compare);
-	ksft_print_msg("%s: %u %% (%u to %u in %d pairs)\n", what,
-		       share[pairs / 2], share[0], share[pairs - 1], pairs);
+	qsort(by_clock, pairs, sizeof(by_clock[0]), compare);
+	ksft_print_msg("%s: %u %% (%u to %u in %d pairs), by the clock %u %%\n",
+		       what, share[pairs / 2], share[0], share[pairs - 1],
+		       pairs, by_clock[pairs / 2]);
 	for (i = 0; i < nr; i++)
 		ksft_print_msg("%s: %lu changes\n", what, d[i].changes[1]);
 	TEST_ASSERT(changed_enough(d, nr), "%s: too few changes", what);
@@ -178,10 +356,12 @@ static unsigned int measure_once(struct guest *g, struct guest *other,
 static void measure(struct guest *g, struct guest *other, struct disturber *d,
 		    int nr, const char *what)
 {
-	unsigned int share, tries = 0;
+	int pairs = NR_PAIRS, tries = 0;
+	unsigned int share;
 
 	do {
-		share = measure_once(g, other, d, nr, what);
+		share = measure_once(g, other, d, nr, pairs, what);
+		pairs = min(2 * pairs, MAX_PAIRS);
 	} while (share < MIN_SHARE && ++tries < NR_TRIES);
 	TEST_ASSERT(share >= MIN_SHARE, "%s: %u %% of its speed", what, share);
 }
@@ -190,13 +370,25 @@ static void measure(struct guest *g, struct guest *other, struct disturber *d,
  * With attributes that decide between two sides, all private
  */
 
-static void start_two_sides(struct guest *g, const char *thp)
+/* The second vCPU is there to map memory. */
+static void start_guest(struct guest *g)
 {
+	struct kvm_vcpu *vcpus[2];
+
 	huge_require_private();
 	host_set_thp("never");
 	guest_word_step = P;
-	g->vm = guest_vm_create(1, &g->vcpu, SLOT_SIZE, &g->slot);
+	g->vm = guest_vm_create(2, vcpus, SLOT_SIZE, &g->slot);
+	g->vcpu = vcpus[0];
+	g->mapper = vcpus[1];
+	g->mem = NULL;
+}
+
+static void start_two_sides(struct guest *g, const char *thp)
+{
+	start_guest(g);
 	g->fd = g->slot.fd;
+	gmem_slot_add(&g->far, g->vm, FAR_SLOT, GPA + FAR, ZONE, NULL, -1, 0);
 	vm_mem_set_private(g->vm, GPA, FILE_SIZE);
 	guest_do(g->vcpu, GUEST_OP_NOP, 0, 0, 0);
 	host_set_thp(thp);
@@ -205,6 +397,7 @@ static void start_two_sides(struct guest *g, const char *thp)
 static void end_two_sides(struct guest *g)
 {
 	gmem_vm_free(g->vm, &g->slot);
+	gmem_slot_free(&g->far);
 }
 
 static void measure_two_sides(const char *thp, struct disturber *d, int nr,
@@ -221,11 +414,9 @@ static void measure_two_sides(const char *thp, struct disturber *d, int nr,
 
 static void measure_attributes(const char *thp, u64 offset, const char *what)
 {
-	struct disturber d = {
-		.change = change_attributes,
-		.offset = offset,
-	};
+	struct disturber d = by_attributes;
 
+	d.offset = offset;
 	measure_two_sides(thp, &d, 1, what);
 }
 
@@ -255,25 +446,23 @@ static void test_attributes_far_from_huge_pages(void)
 
 static void start_in_place(struct guest *g, const char *thp)
 {
-	huge_require_private();
-	host_set_thp("never");
-	guest_word_step = P;
-	g->vm = guest_vm_create(1, &g->vcpu, SLOT_SIZE, &g->slot);
+	start_guest(g);
 	gmem_slot_delete(&g->slot);
 	g->fd = vm_create_guest_memfd(g->vm, FILE_SIZE, GUEST_MEMFD_FLAG_MMAP);
 	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
 				   GPA, SLOT_SIZE, NULL, g->fd, 0);
-	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT + 1,
-				   KVM_MEM_GUEST_MEMFD, GPA + FAR, ZONE, NULL,
-				   g->fd, FAR);
+	g->mem = gmem_mmap_aligned(g->fd, FILE_SIZE);
+	vm_set_user_memory_region2(g->vm, FAR_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GPA + FAR, ZONE, NULL, g->fd, FAR);
 	guest_do(g->vcpu, GUEST_OP_NOP, 0, 0, 0);
 	host_set_thp(thp);
 }
 
 static void end_in_place(struct guest *g)
 {
-	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT + 1, 0, GPA + FAR, 0,
-				   NULL, -1, 0);
+	munmap(g->mem, FILE_SIZE);
+	vm_set_user_memory_region2(g->vm, FAR_SLOT, 0, GPA + FAR, 0, NULL, -1,
+				   0);
 	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, 0, GPA, 0, NULL, -1,
 				   0);
 	gmem_slot_bind(&g->slot);
@@ -283,12 +472,10 @@ static void end_in_place(struct guest *g)
 
 static void measure_in_place(const char *thp, u64 offset, const char *what)
 {
-	struct disturber d = {
-		.change = change_in_place,
-		.offset = offset,
-	};
+	struct disturber d = in_place;
 	struct guest g, other;
 
+	d.offset = offset;
 	start_in_place(&g, thp);
 	start_in_place(&other, thp);
 	measure(&g, &other, &d, 1, what);
@@ -320,41 +507,51 @@ static void test_in_place_far_from_huge_pages(void)
  * MMU notifiers
  */
 
-static void test_mapping_of_neighbour(void)
+static void share_for_mapping(struct guest *g, struct disturber *d)
 {
-	struct disturber d = {
-		.change = change_mapping,
-		.offset = ABOVE,
-	};
-
-	measure_two_sides("never", &d, 1, "mapping, next page");
+	vm_mem_set_shared(g->vm, GPA + d->offset, ZONE);
 }
 
-/* The shared side of the very page that the vCPU has in private. */
+/* The first disturber is one by mapping, whose zone is shared. */
+static void measure_mappings(struct disturber *d, int nr, const char *what)
+{
+	struct guest g, other;
+
+	start_two_sides(&g, "never");
+	start_two_sides(&other, "never");
+	share_for_mapping(&g, &d[0]);
+	share_for_mapping(&other, &d[0]);
+	measure(&g, &other, d, nr, what);
+	end_two_sides(&other);
+	end_two_sides(&g);
+}
+
+static void test_mapping_of_neighbour(void)
+{
+	struct disturber d = by_mapping;
+
+	d.offset = ABOVE;
+	measure_mappings(&d, 1, "mapping, next page");
+}
+
+/* The shared side of the very pages that the vCPU has in private. */
 static void test_mapping_of_other_side(void)
 {
-	struct disturber d = {
-		.change = change_mapping,
-		.offset = ZONE,
-	};
+	struct disturber d = by_mapping;
 
+	d.offset = ZONE;
+	d.idle = true;
 	measure_two_sides("never", &d, 1, "mapping, other side");
 }
 
 /* One below and one above: all between them is not concerned. */
 static void test_between_two_invalidations(void)
 {
-	struct disturber d[] = {
-		{ .change = change_mapping, .offset = 0 },
-		{ .change = change_attributes, .offset = FAR },
-	};
+	struct disturber d[] = { by_mapping, by_attributes };
 
-	measure_two_sides("never", d, ARRAY_SIZE(d), "between two");
-}
-
-static u64 nr_mapped(struct kvm_vm *vm)
-{
-	return vm_get_stat(vm, "pages_4k") + 512 * vm_get_stat(vm, "pages_2m");
+	d[0].offset = 0;
+	d[1].offset = FAR;
+	measure_mappings(d, ARRAY_SIZE(d), "between two");
 }
 
 static void check_mappings_of_private_stay(const char *thp)

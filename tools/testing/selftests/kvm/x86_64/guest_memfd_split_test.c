@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 
 #include "fail_nth.h"
+#include "guest_memfd_convert.h"
+#include "guest_memfd_holder.h"
 #include "guest_memfd_huge.h"
 #include "guest_memfd_map.h"
 #include "guest_memfd_task.h"
@@ -307,6 +309,125 @@ static void test_split_waits_for_a_short_time(void)
 }
 
 /*
+ * A split that is refused costs the guest nothing: it has not been told of it,
+ * and keeps its mapping of 2 MiB.
+ */
+
+#define EVENT_START	"guest_memfd/guest_memfd_invalidate_start"
+
+/* The guest and a mapping of the host share a file of large folios. */
+struct held {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	int fd;
+	char *mem;
+};
+
+static void start_held(struct held *g)
+{
+	host_set_thp("never");
+	guest_word_step = P / 4;
+	/* With room for the page tables of the data. */
+	g->vm = __vm_create_with_one_vcpu(&g->vcpu, SIZE / P, guest_cmd_loop);
+	guest_cmd_init(g->vcpu);
+	g->fd = vm_create_guest_memfd(g->vm, SIZE, GMEM_SHARED_FLAGS);
+	g->mem = gmem_mmap(g->fd, SIZE, 0);
+	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
+				   GPA, SIZE, NULL, g->fd, 0);
+	virt_map(g->vm, GPA, GPA, SIZE / P);
+	guest_do(g->vcpu, GUEST_OP_NOP, 0, 0, 0);
+	host_set_thp("always");
+	guest_fill(g->vcpu, GPA, SIZE, 1);
+	gmem_assert_usage(g->fd, SIZE, SIZE, "filled");
+	ASSERT_EQ(vm_nr_huge(g->vm), (u64)NR_HUGE);
+}
+
+static void end_held(struct held *g)
+{
+	munmap(g->mem, SIZE);
+	close(g->fd);
+	kvm_vm_free(g->vm);
+}
+
+static void check_refused(enum gmem_holder_kind kind)
+{
+	static const char * const event[] = { EVENT_START };
+	struct gmem_holder *holder;
+	struct held g;
+	char *trace;
+
+	start_held(&g);
+	holder = gmem_hold(kind, g.mem + H, P);
+	admin_trace_start(event, 1);
+	GMEM_ASSERT_ERRNO(__gmem_punch_hole(g.fd, H + 7 * P, P), EBUSY, "%s",
+			  gmem_holder_names[kind]);
+	trace = admin_trace_read();
+	TEST_ASSERT(!strstr(trace, EVENT_START + strlen("guest_memfd/")),
+		    "%s: the guest was told:\n%s", gmem_holder_names[kind],
+		    trace);
+	free(trace);
+	ASSERT_EQ(vm_nr_huge(g.vm), (u64)NR_HUGE);
+	guest_check(g.vcpu, GPA, SIZE, 1);
+
+	/* But a split that is done does. */
+	ASSERT_EQ(gmem_release(holder), (s64)P);
+	gmem_punch_hole(g.fd, H + 7 * P, P);
+	trace = admin_trace_read();
+	TEST_ASSERT(strstr(trace, EVENT_START + strlen("guest_memfd/")),
+		    "no event");
+	free(trace);
+	ASSERT_EQ(vm_nr_huge(g.vm), (u64)NR_HUGE - 1);
+	end_held(&g);
+}
+
+static void test_refused_split_takes_no_mapping(void)
+{
+	check_refused(GMEM_HOLD_PIPE);
+	check_refused(GMEM_HOLD_PIN);
+}
+
+/*
+ * A pin is known as such, and waited for 15 ms; anything else, which may be over
+ * in a moment, for a second.  On a busy machine both take longer: the shortest
+ * of some tries counts.
+ */
+#define HELD_TRIES	10
+#define PIN_LIMIT	(500 * MS)
+#define REF_LEAST	(900 * MS)
+
+static u64 refusal_ns(int fd)
+{
+	u64 start = gmem_now();
+
+	GMEM_ASSERT_ERRNO(__gmem_punch_hole(fd, H + 7 * P, P), EBUSY, "held");
+	return gmem_now() - start;
+}
+
+static void test_pin_is_reported_soon(void)
+{
+	struct gmem_holder *holder;
+	u64 ns, best = ~0ULL;
+	struct gmem_map m;
+	int tries = 0;
+
+	shared_start(&m);
+	holder = gmem_hold(GMEM_HOLD_PIPE, m.mem + H, P);
+	ns = refusal_ns(m.fd);
+	ksft_print_msg("reference: %lu ms\n", ns / MS);
+	TEST_ASSERT(ns > REF_LEAST, "not waited for");
+	ASSERT_EQ(gmem_release(holder), (s64)P);
+
+	holder = gmem_hold(GMEM_HOLD_PIN, m.mem + H, P);
+	while (tries++ < HELD_TRIES && best >= PIN_LIMIT)
+		best = min(best, refusal_ns(m.fd));
+	ksft_print_msg("pin: %lu ms, %d tries\n", best / MS, tries - 1);
+	TEST_ASSERT(best < PIN_LIMIT, "pin: %lu ms", best / MS);
+	ASSERT_EQ(gmem_release(holder), (s64)P);
+	gmem_punch_hole(m.fd, H + 7 * P, P);
+	gmem_map_teardown(&m);
+}
+
+/*
  * Mappings of the host
  */
 
@@ -478,6 +599,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_held_page_refuses_a_split),
 	GMEM_TEST(test_held_page_can_leave_with_its_folio),
 	GMEM_TEST(test_split_waits_for_a_short_time),
+	GMEM_TEST(test_refused_split_takes_no_mapping),
+	GMEM_TEST(test_pin_is_reported_soon),
 	GMEM_TEST(test_punch_of_mapped_memory),
 	GMEM_TEST(test_parts_of_mappings_can_be_dropped),
 	GMEM_TEST(test_fork_and_exit_with_huge_mappings),
