@@ -116,7 +116,7 @@ EXPORT_SYMBOL_GPL(range_map_init);
 
 /**
  * range_map_destroy - free what a map consists of
- * @map:	The map, which nothing looks into any more.
+ * @map:	The map, which nothing looks into just now; empty afterwards.
  *
  * Context: Process context, may sleep.
  */
@@ -128,6 +128,8 @@ void range_map_destroy(struct range_map *map)
 		kfree(r);
 		cond_resched();
 	}
+	map->root = RB_ROOT;
+	map->nr_set = 0;
 }
 EXPORT_SYMBOL_GPL(range_map_destroy);
 

@@ -49,6 +49,7 @@ static unsigned int gmem_page_order(struct guest_memfd_binding *binding,
 static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,
 				 const struct guest_memfd_range *range,
+				 struct gmem_room *room,
 				 struct guest_memfd_page *page)
 {
 	struct folio *folio;
@@ -58,7 +59,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_get_folio_for(binding, inode, index, range);
+	folio = gmem_get_folio_for(binding, inode, index, range, room);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
@@ -105,30 +106,35 @@ int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
 			 struct guest_memfd_page *page)
 {
 	struct inode *inode = gmem_binding_inode(binding);
+	struct gmem_room room = {};
 	int ret;
 
 	if (!inode)
 		return -ESTALE;
 
-	ret = gmem_lock_shared_killable(inode);
-	if (ret)
-		return ret;
-	ret = gmem_binding_get_page(binding, inode, index, range, page);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	do {
+		ret = gmem_lock_shared_killable(inode);
+		if (ret)
+			return ret;
+		ret = gmem_binding_get_page(binding, inode, index, range, &room,
+					    page);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+	} while (ret && gmem_make_room(inode, index, &room, ret));
 	return ret;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_get_page);
 
 static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
 				       struct inode *inode, pgoff_t index,
-				       const struct guest_memfd_range *range)
+				       const struct guest_memfd_range *range,
+				       struct gmem_room *room)
 {
 	struct folio *folio;
 
 	gmem_assert_locked(inode);
 
 	if (range)
-		return gmem_get_folio_for(binding, inode, index, range);
+		return gmem_get_folio_for(binding, inode, index, range, room);
 
 	folio = gmem_find_folio(inode, index);
 	if (!folio)
@@ -141,6 +147,7 @@ static struct folio *gmem_access_folio(struct guest_memfd_binding *binding,
 static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 				pgoff_t index,
 				const struct guest_memfd_range *range,
+				struct gmem_room *room,
 				struct guest_memfd_map *map)
 {
 	struct inode *inode = map->inode;
@@ -151,7 +158,7 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	if (ret)
 		return ret;
 
-	folio = gmem_access_folio(binding, inode, index, range);
+	folio = gmem_access_folio(binding, inode, index, range, room);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
@@ -194,18 +201,22 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 			 const struct guest_memfd_range *range,
 			 struct guest_memfd_map *map)
 {
+	struct gmem_room room = {};
 	int ret;
 
 	map->inode = gmem_binding_inode(binding);
 	if (!map->inode)
 		return -ESTALE;
 
-	ret = gmem_lock_shared_killable(map->inode);
-	if (ret)
-		return ret;
-	ret = gmem_map_page_locked(binding, index, range, map);
-	if (ret)
+	do {
+		ret = gmem_lock_shared_killable(map->inode);
+		if (ret)
+			return ret;
+		ret = gmem_map_page_locked(binding, index, range, &room, map);
+		if (!ret)
+			return 0;
 		filemap_invalidate_unlock_shared(map->inode->i_mapping);
+	} while (gmem_make_room(map->inode, index, &room, ret));
 	return ret;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_map_page);

@@ -28,5 +28,6 @@ struct gmem_backoff {
 void gmem_init_backoff(struct gmem_backoff *b, u64 delay, u64 max_delay,
 		       unsigned int state);
 int gmem_backoff(struct gmem_backoff *b);
+int gmem_drain_lists(void);
 
 #endif /* _MM_GUEST_MEMFD_BACKOFF_H */

@@ -131,7 +131,6 @@
 #include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
-#include <linux/swap.h>
 #include <trace/events/guest_memfd.h>
 
 #include "convert.h"
@@ -257,7 +256,7 @@ int gmem_commit_pieces(struct gmem_convert *c,
 	return 0;
 }
 
-/* Whether a reference can be one that lru_add_drain_all() drops. */
+/* Whether a reference can be one that gmem_drain_lists() drops. */
 static bool gmem_is_worth_draining(struct gmem_convert *c, int ret)
 {
 	return ret == -EAGAIN && !c->args->wait &&
@@ -275,8 +274,7 @@ static int gmem_convert_range(struct gmem_convert *c)
 	ret = gmem_convert_to_private(c);
 	if (gmem_is_worth_draining(c, ret)) {
 		/* It waits for all CPUs: without the lock, and only if needed. */
-		lru_add_drain_all();
-		ret = gmem_convert_to_private(c);
+		ret = gmem_drain_lists() ?: gmem_convert_to_private(c);
 	}
 	return ret;
 }

@@ -82,7 +82,6 @@
  *	    invalidate_lock (write)
  *	    the inode is closing
  *	    invalidate_start(), zap
- *	    remove a piece of memory
  *	    invalidate_end()
  *	    unlock
  *						invalidate_lock (read)
@@ -96,7 +95,7 @@
  *	    unlock
  *						end of section]
  *	  wait for read-side sections
- *	remove what no client had bound
+ *	remove all memory
  *	inode may now be evicted
  *
  * so that what CPU 1 read stays valid until it is done, without a reference to
@@ -111,6 +110,7 @@
 #include <linux/fs_context.h>
 #include <linux/init.h>
 #include <linux/magic.h>
+#include <linux/memcontrol.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
@@ -140,6 +140,7 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 {
 	pgoff_t start = offset >> PAGE_SHIFT;
 	pgoff_t end = (offset + len) >> PAGE_SHIFT;
+	struct gmem_room room = {};
 	pgoff_t index = start;
 	struct folio *folio;
 	bool poisoned;
@@ -157,16 +158,22 @@ static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 		 */
 		if (gmem_lock_shared_killable(inode))
 			return -EINTR;
-		folio = gmem_get_folio_within(inode, index, start, end);
+		folio = gmem_get_folio_within(inode, index, start, end, &room);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
-		if (IS_ERR(folio))
+		/* Above memory.high: not only when this returns to user mode. */
+		mem_cgroup_handle_over_high(GFP_KERNEL);
+		if (IS_ERR(folio)) {
+			if (gmem_make_room(inode, index, &room, PTR_ERR(folio)))
+				continue;
 			return PTR_ERR(folio);
+		}
 
 		poisoned = gmem_has_lost_in(folio, index, end);
 		index = folio_next_index(folio);
 		folio_put(folio);
 		if (poisoned)
 			return -EHWPOISON;
+		room = (struct gmem_room) {};
 		cond_resched();
 	}
 	return 0;
@@ -213,12 +220,12 @@ static int gmem_release(struct inode *inode, struct file *file)
 	const struct guest_memfd_client_ops *ops = GMEM_I(inode)->ops;
 
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
-	/* Folios that leave the file as large ones would be lost as a whole. */
-	gmem_split_poisoned(inode);
 	ops->release(file, file->private_data);
 
 	/* The inode can stay, but from here on it is of no use. */
 	gmem_remove_all(inode);
+	gmem_destroy_state(inode);
+	mpol_free_shared_policy(&GMEM_I(inode)->policy);
 	GMEM_I(inode)->ops = NULL;
 	module_put(ops->owner);
 	return 0;
@@ -258,6 +265,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gi->ops = NULL;
 	gi->flags = 0;
 	gi->closing = false;
+	gi->was_mapped = false;
 	gi->bindings = RB_ROOT_CACHED;
 	mpol_shared_policy_init(&gi->policy, NULL);
 	INIT_LIST_HEAD(&gi->files);

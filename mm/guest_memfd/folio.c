@@ -17,6 +17,7 @@
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/vmstat.h>
 #include <trace/events/guest_memfd.h>
@@ -27,6 +28,9 @@
 
 /* Neither movable nor in CMA: the address does not change. */
 #define GMEM_GFP	GFP_HIGHUSER
+
+/* How often other tasks may take what one has made free. */
+#define GMEM_ROOM_TRIES	16
 
 /*
  * Zero a folio, which is locked and not uptodate, unless the allocator has.  A
@@ -102,15 +106,22 @@ static int gmem_add_folio(struct inode *inode, struct folio *folio,
 	return ret;
 }
 
+static gfp_t gmem_gfp(struct inode *inode, unsigned int order)
+{
+	if (order)
+		return gmem_huge_gfp(inode);
+	return GMEM_GFP;
+}
+
+/* What is not free is not looked for, as the lock is held: see gmem_make_room(). */
 static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
 				    unsigned int order)
 {
+	gfp_t gfp = gmem_gfp(inode, order) & ~__GFP_DIRECT_RECLAIM;
 	struct folio *folio;
-	gfp_t gfp = GMEM_GFP;
 	int ret;
 
-	if (order)
-		gfp = gmem_huge_gfp(inode);
+	gfp |= __GFP_NOWARN;
 	index = round_down(index, 1UL << order);
 	folio = gmem_alloc_folio(inode, index, gfp, order);
 	if (!folio)
@@ -124,14 +135,59 @@ static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
 	return folio;
 }
 
-static void gmem_count_huge_event(struct folio *folio, unsigned int order)
+static void gmem_count_huge(struct folio *folio, unsigned int order)
 {
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) || !order)
-		return;
-	if (!IS_ERR(folio))
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && order && !IS_ERR(folio))
 		count_vm_event(THP_FILE_ALLOC);
-	else if (PTR_ERR(folio) != -EEXIST)
+}
+
+static void gmem_fall_back(struct gmem_room *room)
+{
+	room->small = true;
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		count_vm_event(THP_FILE_FALLBACK);
+}
+
+/**
+ * gmem_make_room - make memory free that a look-up has not found to be
+ * @inode:	Inode of the file.
+ * @index:	Page index.
+ * @room:	The same as for the look-up.
+ * @err:	What that has returned.
+ *
+ * To reclaim memory can take long, and so can a memory cgroup above its limit; other
+ * tasks that need the file's lock must not wait for it.  So it is done here, for as
+ * much as will be charged and allocated by the next try.
+ *
+ * Context: Process context, sleeps; no lock of the file held.
+ * Return: true if the look-up has a chance now, false if @err is the answer.
+ */
+bool gmem_make_room(struct inode *inode, pgoff_t index, struct gmem_room *room,
+		    int err)
+{
+	unsigned int order = room->order;
+	gfp_t gfp = gmem_gfp(inode, order);
+	struct folio *folio;
+	bool done = false;
+
+	if (err != -ENOMEM || !room->wanted || fatal_signal_pending(current))
+		return false;
+	room->wanted = false;
+
+	if (room->tries++ < GMEM_ROOM_TRIES) {
+		folio = gmem_alloc_folio(inode, round_down(index, 1UL << order),
+					 gfp, order);
+		if (folio) {
+			done = !mem_cgroup_charge(folio, NULL, gfp);
+			folio_put(folio);
+		}
+	}
+	if (!done && order) {
+		gmem_fall_back(room);
+		room->tries = 0;
+		done = true;
+	}
+	return done;
 }
 
 static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
@@ -190,36 +246,44 @@ struct folio *gmem_find_folio(struct inode *inode, pgoff_t index)
  * @index:	Page index, inside the range.
  * @start:	First page index of what may be allocated.
  * @end:	Page index after the last; not beyond the end of the file.
+ * @room:	Zeros at first.
  *
  * Context: Process context, may sleep; invalidate_lock held.
  * Return: The folio, zeroed if it is new, with a reference for the caller;
- *	   ERR_PTR(-ENOMEM), also when the memory controller refuses;
+ *	   ERR_PTR(-ENOMEM), also when the memory controller refuses, and then the
+ *	   caller drops the lock and asks gmem_make_room() whether to try again;
  *	   ERR_PTR(-EHWPOISON) as for gmem_find_folio().
  */
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
-				    pgoff_t start, pgoff_t end)
+				    pgoff_t start, pgoff_t end,
+				    struct gmem_room *room)
 {
 	unsigned int order = 0;
-	bool fallback = false;
 	bool created = false;
 	struct folio *folio;
 
 	gmem_assert_locked(inode);
 
 	while (!(folio = gmem_find_folio(inode, index))) {
-		if (!fallback)
+		if (!room->small)
 			order = gmem_new_order(inode, index, start, end);
 		folio = gmem_new_folio(inode, index, order);
 		created = !IS_ERR(folio);
-		gmem_count_huge_event(folio, order);
+		gmem_count_huge(folio, order);
 		/* Another task was faster; perhaps only with a part of it. */
 		if (folio == ERR_PTR(-EEXIST))
 			continue;
 		/* Memory that has gone bad does not come a second time. */
 		if (folio == ERR_PTR(-EHWPOISON) && !order)
 			continue;
+		if (folio == ERR_PTR(-ENOMEM) &&
+		    gmem_gfp(inode, order) & __GFP_DIRECT_RECLAIM) {
+			room->order = order;
+			room->wanted = true;
+			break;
+		}
 		if (IS_ERR(folio) && order) {
-			fallback = true;
+			gmem_fall_back(room);
 			order = 0;
 			continue;
 		}
@@ -234,14 +298,16 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
  * gmem_get_folio - look up or allocate the folio at an index
  * @inode:	Inode of the file.
  * @index:	Page index, below the end of the file.
+ * @room:	Zeros at first.
  *
  * Context: Process context, may sleep; invalidate_lock held.
  * Return: As for gmem_get_folio_within().
  */
-struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
+struct folio *gmem_get_folio(struct inode *inode, pgoff_t index,
+			     struct gmem_room *room)
 {
 	return gmem_get_folio_within(inode, index, 0,
-				     i_size_read(inode) >> PAGE_SHIFT);
+				     i_size_read(inode) >> PAGE_SHIFT, room);
 }
 
 /**
@@ -250,6 +316,7 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
  * @inode:	Inode of the file.
  * @index:	Page index, inside the binding and the range.
  * @range:	Where the client wants memory.
+ * @room:	Zeros at first.
  *
  * What is outside of the binding, or of no use to the client, is not allocated.
  *
@@ -258,13 +325,15 @@ struct folio *gmem_get_folio(struct inode *inode, pgoff_t index)
  */
 struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,
-				 const struct guest_memfd_range *range)
+				 const struct guest_memfd_range *range,
+				 struct gmem_room *room)
 {
 	gmem_assert_locked(inode);
 
 	return gmem_get_folio_within(inode, index,
 				     max(range->start, binding->node.start),
-				     min(range->end, binding->node.last + 1));
+				     min(range->end, binding->node.last + 1),
+				     room);
 }
 
 /**

@@ -91,10 +91,14 @@ struct gmem_marks {
  * @prepared:	Which pages are prepared; see prepare.c.
  * @state:	Which pages are shared, if the file is convertible.
  * @marks:	Ranges that are being converted.
+ * @was_mapped:	Host userspace has mapped the file, or is about to.  Set before there
+ *		is a mapping, never cleared.
  * @splitting:	The folio that split.c has at work.  Under invalidate_lock held
  *		for write and the folio lock.
  * @has_poison:	There is or was a lost page in a large folio.  Set under the
  *		folio lock, never cleared.
+ * @abandoned:	Release has waited long enough for references to large folios with
+ *		lost pages, which are going to be lost as a whole.
  * @closing:	The file is being released, and nothing in it can be looked up.
  *		Set under invalidate_lock held for write, never cleared.
  * @split_work:	Splits such folios; has a reference to the inode.
@@ -110,10 +114,26 @@ struct gmem_inode {
 	struct xarray prepared;
 	struct gmem_state state;
 	struct gmem_marks marks;
+	bool was_mapped;
 	struct folio *splitting;
 	bool has_poison;
+	bool abandoned;
 	bool closing;
 	struct work_struct split_work;
+};
+
+/**
+ * struct gmem_room - memory that a look-up wants, and that is not free
+ * @wanted:	There is some.
+ * @order:	The order of the folio.
+ * @small:	Large folios are not to be had.
+ * @tries:	How often it was made free, and gone again.
+ */
+struct gmem_room {
+	bool wanted;
+	unsigned int order;
+	bool small;
+	unsigned int tries;
 };
 
 static inline struct gmem_inode *GMEM_I(struct inode *inode)
@@ -166,6 +186,24 @@ static inline int gmem_folio_refs(struct folio *folio)
 	return folio_nr_pages(folio) + 1;
 }
 
+/* Whether there is no memory but in large folios; invalidate_lock held for write. */
+static inline bool gmem_all_huge(struct inode *inode)
+{
+	return atomic_long_read(&GMEM_I(inode)->nr_huge) ==
+	       inode->i_mapping->nrpages;
+}
+
+/*
+ * Whether host userspace can have a page in a page table.  While a mapping is being
+ * resized it is not in the tree of the file's mappings, so that a look at that tree
+ * without its lock, as by mapping_mapped(), says nothing.
+ */
+static inline bool gmem_was_mapped(struct inode *inode)
+{
+	/* Pairs with WRITE_ONCE() in gmem_mmap(). */
+	return READ_ONCE(GMEM_I(inode)->was_mapped);
+}
+
 /* Whether a client has prepared pages, and been told of their end or not. */
 static inline bool gmem_has_prepared(struct inode *inode)
 {
@@ -210,18 +248,23 @@ void gmem_remove_all(struct inode *inode);
 /* folio.c */
 extern const struct address_space_operations gmem_aops;
 struct folio *gmem_find_folio(struct inode *inode, pgoff_t index);
-struct folio *gmem_get_folio(struct inode *inode, pgoff_t index);
+struct folio *gmem_get_folio(struct inode *inode, pgoff_t index,
+			     struct gmem_room *room);
 struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				 struct inode *inode, pgoff_t index,
-				 const struct guest_memfd_range *range);
+				 const struct guest_memfd_range *range,
+				 struct gmem_room *room);
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
-				    pgoff_t start, pgoff_t end);
+				    pgoff_t start, pgoff_t end,
+				    struct gmem_room *room);
+bool gmem_make_room(struct inode *inode, pgoff_t index, struct gmem_room *room,
+		    int err);
 bool gmem_owns_folio(struct folio *folio);
 
 /* remove.c */
 bool gmem_let_go(struct folio *folio);
-void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
-			struct list_head *removed);
+pgoff_t gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
+			   struct list_head *removed);
 void gmem_free_folios(struct list_head *removed);
 
 /* huge.c */
@@ -248,7 +291,7 @@ int gmem_split_all(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_init_split_wait(struct gmem_backoff *b, unsigned int state);
 int gmem_split_wait(struct gmem_backoff *b, int err);
 int gmem_split_piece(struct inode *inode, pgoff_t start, pgoff_t end);
-void gmem_split_poisoned(struct inode *inode);
+void gmem_split_for_release(struct inode *inode, struct gmem_backoff *b);
 void gmem_queue_split(struct inode *inode);
 void gmem_init_split(struct inode *inode);
 

@@ -49,7 +49,8 @@ static bool gmem_host_may_access(struct inode *inode, pgoff_t index)
 	return gmem_all_shared(inode);
 }
 
-static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
+static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode,
+				    struct gmem_room *room)
 {
 	struct folio *folio;
 
@@ -58,7 +59,7 @@ static vm_fault_t gmem_fault_locked(struct vm_fault *vmf, struct inode *inode)
 	if (!gmem_host_may_access(inode, vmf->pgoff))
 		return VM_FAULT_SIGBUS;
 
-	folio = gmem_get_folio(inode, vmf->pgoff);
+	folio = gmem_get_folio(inode, vmf->pgoff, room);
 	if (folio == ERR_PTR(-EHWPOISON))
 		return VM_FAULT_HWPOISON;
 	if (IS_ERR(folio))
@@ -110,18 +111,22 @@ static vm_fault_t gmem_fault_pending(struct vm_fault *vmf)
 static vm_fault_t gmem_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct gmem_room room = {};
 	vm_fault_t ret;
 
-	/* A task that is being killed does not see the signal. */
-	if (gmem_lock_shared_killable(inode))
-		return VM_FAULT_SIGBUS;
-	/* Pending can end at any time, but not begin while the lock is held. */
-	if (gmem_is_pending(inode, vmf->pgoff)) {
+	do {
+		/* A task that is being killed does not see the signal. */
+		if (gmem_lock_shared_killable(inode))
+			return VM_FAULT_SIGBUS;
+		/* Can end at any time, but not begin while the lock is held. */
+		if (gmem_is_pending(inode, vmf->pgoff)) {
+			filemap_invalidate_unlock_shared(inode->i_mapping);
+			return gmem_fault_pending(vmf);
+		}
+		ret = gmem_fault_locked(vmf, inode, &room);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
-		return gmem_fault_pending(vmf);
-	}
-	ret = gmem_fault_locked(vmf, inode);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	} while (ret == VM_FAULT_OOM &&
+		 gmem_make_room(inode, vmf->pgoff, &room, -ENOMEM));
 	return ret;
 }
 
@@ -151,6 +156,8 @@ int gmem_mmap(struct file *file, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
+	/* Pairs with READ_ONCE() in gmem_was_mapped(). */
+	WRITE_ONCE(GMEM_I(file_inode(file))->was_mapped, true);
 	vma->vm_flags |= VM_DONTDUMP;
 	vma->vm_ops = &gmem_vm_ops;
 	return 0;
@@ -183,7 +190,7 @@ void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked_write(inode);
 	/* In a mapping that comes meanwhile, nothing can be mapped. */
-	if (mapping_mapped(inode->i_mapping))
+	if (gmem_was_mapped(inode))
 		unmap_mapping_pages(inode->i_mapping, start, end - start,
 				    false);
 }

@@ -15,6 +15,7 @@
  * it for longer than for one piece: 512 pages, or 2 MiB.  In between it drops
  * the lock, which then goes to the tasks that wait; they can be killed meanwhile.
  * What has left the file is freed without the lock.
+ * What an allocation lacks is reclaimed without it: see gmem_make_room().
  * Where large folios leave the file a batch of them, up to 15, is one piece: that
  * takes a small part of the time of 512 small ones.
  * What is atomic is:
@@ -46,6 +47,7 @@
 #include <linux/xarray.h>
 #include <trace/events/guest_memfd.h>
 
+#include "backoff.h"
 #include "internal.h"
 #include "state.h"
 
@@ -140,11 +142,17 @@ pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
 
 	if (gmem_has_prepared(inode))
 		return piece_end;
-	if (mapping_mapped(inode->i_mapping) ||
+	if (gmem_was_mapped(inode) ||
 	    READ_ONCE(GMEM_I(inode)->has_poison))
 		return piece_end;
 
 	end = gmem_end_of_claim(inode, start, end);
+	if (gmem_all_huge(inode))
+		return max(piece_end,
+			   min(round_down(end, GMEM_PIECE),
+			       round_down(start, GMEM_PIECE) +
+			       GMEM_PIECE * GMEM_PIECE_LARGE));
+
 	rcu_read_lock();
 	xas_for_each(&xas, folio, end - 1) {
 		if (folio->index != index || end - index < GMEM_PIECE ||
@@ -159,29 +167,35 @@ pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
 	return max(piece_end, index);
 }
 
-/* Returns how many pages have left the file. */
-static unsigned long gmem_remove_piece(struct inode *inode, pgoff_t start,
-				       pgoff_t end, struct list_head *removed)
+/* Returns the page index up to which nothing is left, and adds to @nr_pages. */
+static pgoff_t gmem_remove_piece(struct inode *inode, pgoff_t start, pgoff_t end,
+				 struct list_head *removed,
+				 unsigned long *nr_pages)
 {
-	unsigned long nr_pages;
+	pgoff_t index;
 
 	gmem_assert_locked_write(inode);
 
 	gmem_invalidate_start(inode, start, end);
 	gmem_unmap(inode, start, end);
-	nr_pages = inode->i_mapping->nrpages;
+	*nr_pages += inode->i_mapping->nrpages;
 	gmem_unprepare_range(inode, start, end);
-	gmem_remove_folios(inode, start, end, removed);
-	nr_pages -= inode->i_mapping->nrpages;
+	index = gmem_remove_folios(inode, start, end, removed);
+	*nr_pages -= inode->i_mapping->nrpages;
 	gmem_invalidate_end(inode, start, end);
-	return nr_pages;
+	return index;
 }
 
-/* The piece from @start to @after, or more of what is before @end. */
+/*
+ * The piece from @start to @after, or more of what is before @end, or less; @after
+ * becomes the page index up to which it has been done.
+ */
 static int gmem_punch_piece(struct inode *inode, pgoff_t start, pgoff_t end,
 			    pgoff_t *after, unsigned long *nr_pages)
 {
+	bool losing = false;
 	LIST_HEAD(removed);
+	pgoff_t index;
 	int ret;
 
 	ret = gmem_lock_killable(inode);
@@ -192,10 +206,15 @@ static int gmem_punch_piece(struct inode *inode, pgoff_t start, pgoff_t end,
 	if (ret)
 		goto out_unlock;
 	*after = gmem_removal_end(inode, start, end, *after);
-	*nr_pages += gmem_remove_piece(inode, start, *after, &removed);
+	index = gmem_remove_piece(inode, start, *after, &removed, nr_pages);
+	losing = index < *after;
+	*after = index;
 out_unlock:
 	filemap_invalidate_unlock(inode->i_mapping);
 	gmem_free_folios(&removed);
+	/* memory_failure() records the page, and the next look splits the folio. */
+	if (losing)
+		schedule_timeout_killable(1);
 	return ret;
 }
 
@@ -264,26 +283,9 @@ int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end)
 	return ret;
 }
 
-/*
- * Where the folios before @end begin that do not reach beyond it.  One that does
- * may still be mapped by the next binding, and leaves the file with that.
- */
-static pgoff_t gmem_end_of_whole(struct inode *inode, pgoff_t end)
-{
-	struct folio *folio;
-
-	gmem_assert_locked_write(inode);
-
-	if (IS_ALIGNED(end, GMEM_PIECE))
-		return end;
-	folio = xa_load(&inode->i_mapping->i_pages, end);
-	return folio ? min(end, folio->index) : end;
-}
-
 /* The first memory of @b from @from on; or there is none, and @b ends. */
 static void gmem_unbind_piece(struct inode *inode,
-			      struct guest_memfd_binding *b, pgoff_t *from,
-			      struct list_head *removed)
+			      struct guest_memfd_binding *b, pgoff_t *from)
 {
 	pgoff_t start = max(*from, b->node.start);
 	pgoff_t after = b->node.last + 1;
@@ -295,8 +297,6 @@ static void gmem_unbind_piece(struct inode *inode,
 		after = gmem_removal_end(inode, start, end, after);
 		b->ops->invalidate_start(b, start, after);
 		gmem_unprepare(inode, b, start, after);
-		gmem_remove_folios(inode, start,
-				   gmem_end_of_whole(inode, after), removed);
 		b->ops->invalidate_end(b, start, after);
 	}
 	if (after == end)
@@ -311,9 +311,10 @@ static void gmem_unbind_piece(struct inode *inode,
  *
  * From the first call on, nothing in the file can be looked up.  Call it until
  * it returns false.  Of the first binding at or behind @from, a piece is
- * invalidated, and its memory freed; after its last one it is detached.  The
- * client still owns the binding and calls guest_memfd_unbind() as usual, perhaps
- * before that.
+ * invalidated; after its last one it is detached.  The client still owns the
+ * binding and calls guest_memfd_unbind() as usual, perhaps before that.  The memory
+ * is freed after the client's release operation, when no lock of the client is
+ * held.
  *
  * Context: The client's release operation, with the lock that orders this
  *	    against guest_memfd_unbind(), which is best dropped between calls.
@@ -324,22 +325,20 @@ bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
 {
 	struct inode *inode = file_inode(file);
 	struct guest_memfd_binding *b;
-	LIST_HEAD(removed);
 
 	filemap_invalidate_lock(inode->i_mapping);
 	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
 	WRITE_ONCE(GMEM_I(inode)->closing, true);
 	b = gmem_first_binding(inode, *from, ULONG_MAX);
 	if (b)
-		gmem_unbind_piece(inode, b, from, &removed);
+		gmem_unbind_piece(inode, b, from);
 	filemap_invalidate_unlock(inode->i_mapping);
-	gmem_free_folios(&removed);
 	return b;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
 
 /**
- * gmem_remove_all - free the memory that a file still has after its release
+ * gmem_remove_all - free the memory of a file that is being released
  * @inode:	Inode of the file, which can stay long after: for a descriptor
  *		with O_PATH, or for inotify.
  *
@@ -350,16 +349,19 @@ EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
  */
 void gmem_remove_all(struct inode *inode)
 {
+	struct gmem_backoff backoff;
 	pgoff_t start = 0, end;
 	LIST_HEAD(removed);
 
+	gmem_init_split_wait(&backoff, TASK_UNINTERRUPTIBLE);
 	while (gmem_next_piece(inode, &start, ULONG_MAX, &end)) {
 		filemap_invalidate_lock(inode->i_mapping);
 		end = gmem_removal_end(inode, start, ULONG_MAX, end);
-		gmem_remove_folios(inode, start, end, &removed);
+		start = gmem_remove_folios(inode, start, end, &removed);
 		filemap_invalidate_unlock(inode->i_mapping);
 		gmem_free_folios(&removed);
-		start = end;
+		if (start < end)
+			gmem_split_for_release(inode, &backoff);
 		cond_resched();
 	}
 }

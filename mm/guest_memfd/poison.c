@@ -99,6 +99,10 @@
  *	mapping is gone: unlock			invalidate_end()
  *						unlock
  *
+ * Of a large folio only the page is lost.  So such a folio stays in the file if it
+ * has a page that is recorded, or has the flag while there is a reference that can
+ * be the one on the left; the hole waits, and splits it.  See gmem_freeze_large().
+ *
  * The folio is locked first, to find the inode and get a reference to that: as
  * long as a folio is in a file, so long has its inode one, since release removes
  * all folios, with each one's lock, before it drops the file's.  It is unlocked

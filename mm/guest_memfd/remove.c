@@ -21,30 +21,31 @@
 
 /*
  * A fault that had passed the checks before the range was unmapped has mapped
- * the folio again, under the folio lock.  Without a mapping of the file this
+ * the folio again, under the folio lock.  In a file that was never mapped this
  * cannot be, and need not be looked for in each page.
  */
 static bool gmem_is_mapped(struct folio *folio)
 {
-	return mapping_mapped(folio->mapping) && folio_mapped(folio);
+	return gmem_was_mapped(folio->mapping->host) && folio_mapped(folio);
 }
 
 /*
- * Lock the first folio of a range, which is to be removed.  It needs no reference
- * for that: with invalidate_lock held for write, no other task takes it out of the
- * file.
+ * Lock the first folio from @index on, which is to be removed, and have @index say
+ * where it begins, or @end if there is none.  It needs no reference for that: with
+ * invalidate_lock held for write, no other task takes it out of the file.
  */
-static struct folio *gmem_lock_first(struct inode *inode, pgoff_t start,
+static struct folio *gmem_lock_first(struct inode *inode, pgoff_t *index,
 				     pgoff_t end)
 {
 	struct folio *folio;
 
 	gmem_assert_locked_write(inode);
 
-	folio = xa_find(&inode->i_mapping->i_pages, &start, end - 1,
-			XA_PRESENT);
-	if (!folio)
+	folio = xa_find(&inode->i_mapping->i_pages, index, end - 1, XA_PRESENT);
+	if (!folio) {
+		*index = end;
 		return NULL;
+	}
 
 	folio_lock(folio);
 	if (gmem_is_mapped(folio))
@@ -87,6 +88,47 @@ static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
 	d->nr_huge = 0;
 }
 
+static bool gmem_has_bad_page(struct folio *folio)
+{
+	unsigned long i, nr = folio_nr_pages(folio);
+
+	for (i = 0; i < nr; i++)
+		if (PageHWPoison(folio_page(folio, i)))
+			return true;
+	return false;
+}
+
+/*
+ * A large folio with a lost page has to be split first, or all of it is lost.
+ * memory_failure() sets the flag of a page, takes a reference, waits for the folio
+ * lock, which the caller has, and records the page.  So this looks for the record,
+ * and then for a reference; the flags have to be looked at only if there is one::
+ *
+ *	CPU 0: memory_failure()			CPU 1: punch a hole
+ *
+ *						lock folio
+ *	set PG_hwpoison				no record
+ *						freeze the count
+ *	folio_try_get(): frozen, again		take folio out of the file
+ *						unfreeze
+ *	is not ours any more			unlock
+ *
+ * Returns false if the folio stays.  Otherwise it can leave the file, and @frozen
+ * says whether its count has to be unfrozen then.
+ */
+static bool gmem_freeze_large(struct folio *folio, bool *frozen)
+{
+	*frozen = false;
+	if (!folio_test_large(folio) ||
+	    READ_ONCE(GMEM_I(folio->mapping->host)->abandoned))
+		return true;
+	if (gmem_has_lost(folio))
+		return false;
+
+	*frozen = folio_ref_freeze(folio, gmem_folio_refs(folio));
+	return *frozen || !gmem_has_bad_page(folio);
+}
+
 /*
  * Take a locked folio, at which @xas is, out of the page cache.  As shmem does it:
  * filemap.c looks at each page of a large folio for a mapping, which has been
@@ -98,6 +140,7 @@ static void gmem_delete_folio(struct inode *inode, struct xa_state *xas,
 	/* The folio lock keeps the memory cgroup from being changed. */
 	struct lruvec *lruvec = folio_lruvec(folio);
 
+	VM_WARN_ON_ONCE_FOLIO(folio_mapped(folio), folio);
 	if (lruvec != d->lruvec) {
 		gmem_count_deleted(inode, d);
 		d->lruvec = lruvec;
@@ -131,6 +174,7 @@ bool gmem_let_go(struct folio *folio)
 /*
  * Remove a folio that is locked, and those behind it up to @end or one that has to
  * be waited for.  Returns the page index after the last.
+ * A folio that has to be split first stays, and so do those behind it.
  */
 static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 				 pgoff_t end, struct list_head *removed)
@@ -141,6 +185,7 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 	struct folio *folio;
 	pgoff_t index = end;
 	unsigned int i;
+	bool frozen;
 
 	gmem_assert_locked_write(inode);
 
@@ -151,7 +196,14 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 			index = folio->index;
 			break;
 		}
+		if (!gmem_freeze_large(folio, &frozen)) {
+			index = folio->index;
+			folio_unlock(folio);
+			break;
+		}
 		gmem_delete_folio(inode, &xas, folio, &deleted);
+		if (frozen)
+			folio_ref_unfreeze(folio, gmem_folio_refs(folio));
 		index = folio_next_index(folio);
 		/* The client of its other part has not been told. */
 		VM_WARN_ON_ONCE_FOLIO(index > end, folio);
@@ -184,22 +236,30 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
  *		gmem_free_folios().  They are on no LRU list, nor can they be.
  *
  * Context: Process context, may sleep; invalidate_lock held for write, between
- *	    gmem_invalidate_start() and gmem_invalidate_end().
+ *	    gmem_invalidate_start() and gmem_invalidate_end(), or when neither a
+ *	    binding nor a mapping is left.
  *	    gmem_split_range() has been called for the range.
+ * Return: The page index up to which nothing is left.  That is @end.
+ *	   Or a large folio begins there, in which a page is just being lost, and
+ *	   which has to be split.
  */
-void gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
-			struct list_head *removed)
+pgoff_t gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
+			   struct list_head *removed)
 {
-	pgoff_t index = start;
+	pgoff_t index = start, next;
 	struct folio *first;
 
 	gmem_assert_locked_write(inode);
 
-	if (start >= end)
-		return;
-	while (index < end && (first = gmem_lock_first(inode, index, end)))
-		index = gmem_remove_batch(inode, first, end, removed);
-	gmem_forget_prepared(inode, start, end);
+	while (index < end && (first = gmem_lock_first(inode, &index, end))) {
+		next = gmem_remove_batch(inode, first, end, removed);
+		if (next == index)
+			break;
+		index = next;
+	}
+	if (start < index)
+		gmem_forget_prepared(inode, start, index);
+	return index;
 }
 
 /**

@@ -357,29 +357,37 @@ static int gmem_split_poisoned_once(struct inode *inode)
 	return ret;
 }
 
-/**
- * gmem_split_poisoned - make each poisoned page a folio of its own
- * @inode:	Inode of the file.
- *
- * If that is not possible, large folios stay; they are lost as a whole when
- * they leave the file as such.  So it does not matter here whether the task is
- * being killed: the wait is a second at most.
- *
- * Context: Process context, sleeps; takes invalidate_lock for write.
+/*
+ * Make each poisoned page a folio of its own.  If that is not possible within a
+ * second, large folios stay as they are.
  */
-void gmem_split_poisoned(struct inode *inode)
+static void gmem_split_poisoned(struct inode *inode)
 {
 	struct gmem_backoff backoff;
 	int ret;
 
-	if (!READ_ONCE(GMEM_I(inode)->has_poison))
-		return;
-
 	gmem_init_split_wait(&backoff, TASK_UNINTERRUPTIBLE);
 	do {
 		ret = gmem_split_poisoned_once(inode);
-	} while ((ret == -EAGAIN || ret == -EBUSY) &&
-		 !gmem_split_wait(&backoff, ret));
+	} while (ret && !gmem_split_wait(&backoff, ret));
+}
+
+/**
+ * gmem_split_for_release - go on with a release that has met a lost page
+ * @inode:	Inode of the file.
+ * @b:		The wait, from gmem_init_split_wait().
+ *
+ * The page is in a large folio, which would be lost as a whole if it left the file
+ * as such.  When the time of @b is over that is so.  It does not matter here whether
+ * the task is being killed: that time is a second.
+ *
+ * Context: Process context, sleeps; takes invalidate_lock for write.
+ */
+void gmem_split_for_release(struct inode *inode, struct gmem_backoff *b)
+{
+	gmem_split_poisoned_once(inode);
+	if (gmem_split_wait(b, -EAGAIN))
+		WRITE_ONCE(GMEM_I(inode)->abandoned, true);
 }
 
 static void gmem_split_work(struct work_struct *work)
@@ -413,5 +421,6 @@ void gmem_init_split(struct inode *inode)
 
 	gi->splitting = NULL;
 	gi->has_poison = false;
+	gi->abandoned = false;
 	INIT_WORK(&gi->split_work, gmem_split_work);
 }

@@ -167,7 +167,13 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *base,
 		.may_block	= true,
 		.backing	= KVM_BACKED_BY_FILE,
 	};
+	int idx;
 
+	/*
+	 * @b keeps its own slot.  A shadow page that goes is that of a guest's
+	 * page table, and the slots of what it maps are looked up.
+	 */
+	idx = srcu_read_lock(&b->kvm->srcu);
 	KVM_MMU_LOCK(b->kvm);
 	kvm_mmu_invalidate_begin(b->kvm, range.start, range.end,
 				 range.backing);
@@ -178,6 +184,7 @@ static void kvm_gmem_invalidate_start(struct guest_memfd_binding *base,
 	if (b->ready && kvm_arch_gmem_unmap(b->kvm, &range))
 		kvm_flush_remote_tlbs(b->kvm);
 	KVM_MMU_UNLOCK(b->kvm);
+	srcu_read_unlock(&b->kvm->srcu, idx);
 
 	gfn_to_pfn_cache_invalidate_gfns(b->kvm, range.start, range.end);
 	kvm_arch_guest_memory_reclaimed(b->kvm);

@@ -614,6 +614,69 @@ static void test_writes_that_race_with_a_hole_leave_no_stale_page(void)
 }
 
 /*
+ * While a mapping is resized it is in no list of the file's, but its pages are in
+ * the page table.
+ */
+struct resize_race {
+	int fd;
+	char *mem;
+	u64 loop;
+};
+
+static void resize_race_setup(void *ctx)
+{
+	struct resize_race *r = ctx;
+
+	TEST_ASSERT(!munmap(r->mem + P, P), "munmap() failed, errno %d", errno);
+	WRITE_ONCE(*(u64 *)r->mem, gmem_pattern(0, ++r->loop));
+}
+
+static void resize_race_grow(void *ctx)
+{
+	struct resize_race *r = ctx;
+
+	TEST_ASSERT(mremap(r->mem, P, 2 * P, 0) == r->mem,
+		    "mremap() failed, errno %d", errno);
+}
+
+static void resize_race_punch(void *ctx)
+{
+	struct resize_race *r = ctx;
+
+	gmem_punch_hole(r->fd, 0, P);
+}
+
+static bool resize_race_check(void *ctx)
+{
+	struct resize_race *r = ctx;
+
+	return !READ_ONCE(*(u64 *)r->mem);
+}
+
+static void test_hole_is_one_in_a_mapping_that_is_being_resized(void)
+{
+	static const struct race_ops ops = {
+		.name = "resize and punch",
+		.setup = resize_race_setup,
+		.run_a = resize_race_grow,
+		.run_b = resize_race_punch,
+		.check = resize_race_check,
+	};
+	struct resize_race r = {};
+	struct race_stats stats;
+	struct gmem_map m;
+
+	/* The only mapping, with room behind it. */
+	gmem_map_setup(&m, FILE_SIZE);
+	r.fd = m.fd;
+	r.mem = m.mem;
+	TEST_ASSERT(!munmap(m.mem + 2 * P, FILE_SIZE - 2 * P), "munmap() failed");
+	TEST_ASSERT(race_run(&ops, &r, 20000, 6000, &stats),
+		    "a stale page in loop %u", stats.failed_at);
+	gmem_map_teardown(&m);
+}
+
+/*
  * madvise() and friends
  */
 
@@ -1073,6 +1136,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_holes_beyond_the_end_change_nothing),
 	GMEM_TEST(test_reads_that_race_with_a_hole_see_no_stale_page),
 	GMEM_TEST(test_writes_that_race_with_a_hole_leave_no_stale_page),
+	GMEM_TEST(test_hole_is_one_in_a_mapping_that_is_being_resized),
 	GMEM_TEST(test_advice_does_not_touch_the_contents),
 	GMEM_TEST(test_advice_on_what_is_not_shared_is_harmless),
 	GMEM_TEST(test_advice_remove_punches_a_hole),

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "guest_memfd_admin.h"
 #include "guest_memfd_guest.h"
@@ -496,6 +497,84 @@ static void test_kvm_run_is_killed_at_the_limit(void)
 }
 
 /*
+ * What a hole of one page may wait for on a busy machine; a task above memory.high
+ * is slowed down by 2 seconds at a time.
+ */
+#define HOLE_MAX_MS	500
+/* More than the task has besides. */
+#define HIGH		"4M"
+#define HIGH_BYTES	(4 * MIB)
+#define NR_HOLES	40
+
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * Far above memory.high, so that it is slowed down by the longest time there is.
+ * Another task has the rest of the file for itself meanwhile.
+ */
+static void check_nothing_waits_for_memory_high(u64 flags)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, 2 * BIG_SIZE, flags);
+	struct allocation a = { fd, BIG_SIZE };
+	long took, longest = 0;
+	struct admin_cgroup cg;
+	int i, status, slow = 0;
+	pid_t pid;
+
+	/* What holes are punched into, as one in nothing takes no lock. */
+	gmem_allocate(fd, BIG_SIZE, NR_HOLES * P);
+	admin_cgroup_create(&cg, "high");
+	ASSERT_EQ(admin_cgroup_write(&cg, "memory.high", HIGH), 0);
+	fflush(stdout);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork() failed, errno %d", errno);
+	if (!pid) {
+		admin_cgroup_enter(&cg);
+		allocate(&a);
+		_exit(0);
+	}
+	for (i = 0; i < WAIT_TRIES &&
+	     gmem_allocated(fd) <= HIGH_BYTES + NR_HOLES * P; i++)
+		usleep(100000);
+	for (i = 0; i < NR_HOLES; i++) {
+		took = -now_ms();
+		gmem_punch_hole(fd, BIG_SIZE + i * P, P);
+		took += now_ms();
+		longest = max(longest, took);
+		slow += took > HOLE_MAX_MS;
+		usleep(50000);
+	}
+	TEST_ASSERT(!waitpid(pid, &status, WNOHANG),
+		    "nothing was slowed down, status 0x%x", status);
+	pr_info("a hole took up to %ld ms\n", longest);
+	TEST_ASSERT(!slow, "%d of %d holes took long, up to %ld ms", slow,
+		    NR_HOLES, longest);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
+static void test_nothing_waits_for_a_task_above_memory_high(void)
+{
+	host_set_thp("never");
+	check_nothing_waits_for_memory_high(0);
+}
+
+static void test_nothing_waits_for_one_that_allocates_huge_pages(void)
+{
+	host_set_thp("always");
+	check_nothing_waits_for_memory_high(GUEST_MEMFD_FLAG_HUGEPAGE);
+}
+
+/*
  * A process outside of the group that lifts its limit on request; inside there
  * is not even the memory to ask through a pipe.
  */
@@ -691,6 +770,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_fallocate_gives_enomem_at_the_limit),
 	GMEM_TEST(test_fallocate_is_killed_at_the_limit),
 	GMEM_TEST(test_split_at_the_limit_fails),
+	GMEM_TEST(test_nothing_waits_for_a_task_above_memory_high),
+	GMEM_TEST(test_nothing_waits_for_one_that_allocates_huge_pages),
 	GMEM_TEST(test_kvm_run_is_killed_at_the_limit),
 	GMEM_TEST(test_kvm_run_gives_enomem_at_the_limit),
 	GMEM_TEST(test_statistics_of_the_group),
