@@ -350,18 +350,24 @@ EXPORT_SYMBOL_GPL(guest_memfd_unbind_next);
 void gmem_remove_all(struct inode *inode)
 {
 	struct gmem_backoff backoff;
+	pgoff_t stuck = ULONG_MAX;
 	pgoff_t start = 0, end;
 	LIST_HEAD(removed);
 
-	gmem_init_split_wait(&backoff, TASK_UNINTERRUPTIBLE);
 	while (gmem_next_piece(inode, &start, ULONG_MAX, &end)) {
 		filemap_invalidate_lock(inode->i_mapping);
 		end = gmem_removal_end(inode, start, ULONG_MAX, end);
 		start = gmem_remove_folios(inode, start, end, &removed);
 		filemap_invalidate_unlock(inode->i_mapping);
 		gmem_free_folios(&removed);
-		if (start < end)
+		if (start < end) {
+			/* A wait for each folio, however long release takes. */
+			if (start != stuck)
+				gmem_init_split_wait(&backoff,
+						     TASK_UNINTERRUPTIBLE);
+			stuck = start;
 			gmem_split_for_release(inode, &backoff);
+		}
 		cond_resched();
 	}
 }
