@@ -241,18 +241,23 @@ int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args);
 int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
 			u64 *resident);
-bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index);
-bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index);
+bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index,
+			   bool *pending);
 struct inode *guest_memfd_get_pending(struct guest_memfd_binding *binding,
 				      pgoff_t index);
 void guest_memfd_wait_pending(struct inode *inode, pgoff_t index);
 
 #ifdef CONFIG_GUEST_MEMFD
 bool guest_memfd_has_private(void);
+void guest_memfd_throttle(void);
 #else
 static inline bool guest_memfd_has_private(void)
 {
 	return false;
+}
+
+static inline void guest_memfd_throttle(void)
+{
 }
 #endif
 

@@ -192,8 +192,9 @@ kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 
 bool kvm_gmem_is_private(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			 gfn_t gfn);
-bool kvm_gmem_is_pending(const struct kvm_memory_slot *slot, gfn_t gfn);
-bool kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
+bool kvm_gmem_file_is_private(const struct kvm_memory_slot *slot, gfn_t gfn,
+			      bool *pending);
+void kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
 			      const struct kvm_memory_slot *slot, gfn_t gfn);
 
 /* Whether KVM's own accesses to @gfn are to private memory, if there is any. */

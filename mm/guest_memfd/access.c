@@ -72,7 +72,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
 	page->pfn = folio_pfn(folio) + (index - folio->index);
 	page->order = gmem_page_order(binding, folio, index);
 
-	ret = gmem_prepare(inode, binding, folio, index, page->order);
+	ret = gmem_prepare(inode, binding, folio, index, page->order, room);
 	if (ret) {
 		folio_put(folio);
 		return ret;
@@ -115,11 +115,12 @@ int guest_memfd_get_page(struct guest_memfd_binding *binding, pgoff_t index,
 	do {
 		ret = gmem_lock_shared_killable(inode);
 		if (ret)
-			return ret;
+			break;
 		ret = gmem_binding_get_page(binding, inode, index, range, &room,
 					    page);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
 	} while (ret && gmem_make_room(inode, index, &room, ret));
+	gmem_end_room(&room);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_get_page);
@@ -168,7 +169,7 @@ static int gmem_map_page_locked(struct guest_memfd_binding *binding,
 	}
 
 	/* For the client's own accesses, too, it has to be the binding's. */
-	ret = gmem_prepare(inode, binding, folio, index, 0);
+	ret = gmem_prepare(inode, binding, folio, index, 0, room);
 	if (ret) {
 		folio_put(folio);
 		return ret;
@@ -211,12 +212,13 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 	do {
 		ret = gmem_lock_shared_killable(map->inode);
 		if (ret)
-			return ret;
+			break;
 		ret = gmem_map_page_locked(binding, index, range, &room, map);
 		if (!ret)
-			return 0;
+			break;
 		filemap_invalidate_unlock_shared(map->inode->i_mapping);
 	} while (gmem_make_room(map->inode, index, &room, ret));
+	gmem_end_room(&room);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(guest_memfd_map_page);

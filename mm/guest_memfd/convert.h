@@ -39,7 +39,7 @@ static inline bool gmem_is_piece(const struct gmem_convert *c)
 	return c->end - c->start <= GMEM_PIECE;
 }
 
-/* convert.c */
+/* convert_common.c */
 int gmem_convert_blocked(struct gmem_convert *c, pgoff_t index,
 			 enum guest_memfd_busy reason);
 int gmem_convert_lock(struct gmem_convert *c);

@@ -136,47 +136,52 @@ static long gmem_punch(struct inode *inode, loff_t offset, loff_t len)
 	return start < end ? gmem_punch_hole(inode, start, end) : 0;
 }
 
+/*
+ * A folio at a time: a hole need not wait for the whole range.  And just the range,
+ * however large folios could be.
+ */
+static int gmem_allocate_next(struct inode *inode, pgoff_t *index,
+			      pgoff_t start, pgoff_t end)
+{
+	struct gmem_room room = {};
+	struct folio *folio;
+	int ret;
+
+	do {
+		ret = -EINTR;
+		if (signal_pending(current) || gmem_lock_shared_killable(inode))
+			break;
+		folio = gmem_get_folio_within(inode, *index, start, end, &room);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		ret = PTR_ERR_OR_ZERO(folio);
+	} while (ret && gmem_make_room(inode, *index, &room, ret));
+	gmem_end_room(&room);
+	if (ret)
+		return ret;
+
+	if (gmem_has_lost_in(folio, *index, end))
+		ret = -EHWPOISON;
+	*index = folio_next_index(folio);
+	folio_put(folio);
+	return ret;
+}
+
 static long gmem_allocate(struct inode *inode, loff_t offset, loff_t len)
 {
 	pgoff_t start = offset >> PAGE_SHIFT;
 	pgoff_t end = (offset + len) >> PAGE_SHIFT;
-	struct gmem_room room = {};
 	pgoff_t index = start;
-	struct folio *folio;
-	bool poisoned;
+	int ret = 0;
 
 	if (offset + len > i_size_read(inode))
 		return -EINVAL;
 
-	while (index < end) {
-		if (signal_pending(current))
-			return -EINTR;
-
-		/*
-		 * Per folio: a hole need not wait for the whole range.  And
-		 * just the range, however large folios could be.
-		 */
-		if (gmem_lock_shared_killable(inode))
-			return -EINTR;
-		folio = gmem_get_folio_within(inode, index, start, end, &room);
-		filemap_invalidate_unlock_shared(inode->i_mapping);
-		/* Above memory.high: not only when this returns to user mode. */
-		mem_cgroup_handle_over_high(GFP_KERNEL);
-		if (IS_ERR(folio)) {
-			if (gmem_make_room(inode, index, &room, PTR_ERR(folio)))
-				continue;
-			return PTR_ERR(folio);
-		}
-
-		poisoned = gmem_has_lost_in(folio, index, end);
-		index = folio_next_index(folio);
-		folio_put(folio);
-		if (poisoned)
-			return -EHWPOISON;
-		room = (struct gmem_room) {};
+	while (index < end && !ret) {
+		guest_memfd_throttle();
+		ret = gmem_allocate_next(inode, &index, start, end);
 		cond_resched();
 	}
-	return 0;
+	return ret;
 }
 
 static long gmem_fallocate(struct file *file, int mode, loff_t offset,

@@ -14,6 +14,7 @@
  * reference, and ->release_folio() refuses.
  */
 
+#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
@@ -113,9 +114,22 @@ static gfp_t gmem_gfp(struct inode *inode, unsigned int order)
 	return GMEM_GFP;
 }
 
+/* What has been kept for the next try, if it is still of use. */
+static struct folio *gmem_take_room(struct gmem_room *room, unsigned int order)
+{
+	struct folio *folio = room->folio;
+
+	room->folio = NULL;
+	if (folio && folio_order(folio) != order) {
+		folio_put(folio);
+		return NULL;
+	}
+	return folio;
+}
+
 /* What is not free is not looked for, as the lock is held: see gmem_make_room(). */
 static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
-				    unsigned int order)
+				    unsigned int order, struct gmem_room *room)
 {
 	gfp_t gfp = gmem_gfp(inode, order) & ~__GFP_DIRECT_RECLAIM;
 	struct folio *folio;
@@ -123,16 +137,20 @@ static struct folio *gmem_new_folio(struct inode *inode, pgoff_t index,
 
 	gfp |= __GFP_NOWARN;
 	index = round_down(index, 1UL << order);
-	folio = gmem_alloc_folio(inode, index, gfp, order);
+	folio = gmem_take_room(room, order);
+	if (!folio)
+		folio = gmem_alloc_folio(inode, index, gfp, order);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
 
 	ret = gmem_add_folio(inode, folio, index, gfp);
-	if (ret) {
+	if (!ret)
+		return folio;
+	if (ret == -ENOMEM)
+		room->folio = folio;
+	else
 		folio_put(folio);
-		return ERR_PTR(ret);
-	}
-	return folio;
+	return ERR_PTR(ret);
 }
 
 static void gmem_count_huge(struct folio *folio, unsigned int order)
@@ -148,6 +166,50 @@ static void gmem_fall_back(struct gmem_room *room)
 		count_vm_event(THP_FILE_FALLBACK);
 }
 
+/*
+ * Charge a folio, and give the charge back for the next try.  That charges nodes of
+ * the page cache's tree, too: from a page at a time, which is enough for all the
+ * nodes on the way to one index.
+ */
+static bool gmem_reclaim_charge(struct folio *folio, gfp_t gfp)
+{
+	struct folio *nodes;
+	bool done = false;
+
+	if (mem_cgroup_charge(folio, NULL, gfp))
+		return false;
+
+	nodes = folio_alloc(gfp, 0);
+	if (nodes) {
+		done = !mem_cgroup_charge(nodes, NULL, gfp);
+		folio_put(nodes);
+	}
+	mem_cgroup_uncharge(folio);
+	return done;
+}
+
+static bool gmem_fill_room(struct inode *inode, pgoff_t index,
+			   struct gmem_room *room)
+{
+	unsigned int order = room->order;
+	gfp_t gfp = gmem_gfp(inode, order);
+	struct folio *folio;
+
+	folio = gmem_take_room(room, order);
+	if (!folio)
+		folio = gmem_alloc_folio(inode, round_down(index, 1UL << order),
+					 gfp, order);
+	if (!folio)
+		return false;
+
+	if (!gmem_reclaim_charge(folio, gfp)) {
+		folio_put(folio);
+		return false;
+	}
+	room->folio = folio;
+	return true;
+}
+
 /**
  * gmem_make_room - make memory free that a look-up has not found to be
  * @inode:	Inode of the file.
@@ -155,9 +217,10 @@ static void gmem_fall_back(struct gmem_room *room)
  * @room:	The same as for the look-up.
  * @err:	What that has returned.
  *
- * To reclaim memory can take long, and so can a memory cgroup above its limit; other
- * tasks that need the file's lock must not wait for it.  So it is done here, for as
- * much as will be charged and allocated by the next try.
+ * To reclaim memory can take long, and so can a memory cgroup at its limit; other
+ * tasks that need the file's lock must not wait for it.  So it is done here.  The
+ * folio is kept for the next try, and what that will charge has been free: if other
+ * tasks take it meanwhile, it is done again.
  *
  * Context: Process context, sleeps; no lock of the file held.
  * Return: true if the look-up has a chance now, false if @err is the answer.
@@ -165,30 +228,50 @@ static void gmem_fall_back(struct gmem_room *room)
 bool gmem_make_room(struct inode *inode, pgoff_t index, struct gmem_room *room,
 		    int err)
 {
-	unsigned int order = room->order;
-	gfp_t gfp = gmem_gfp(inode, order);
-	struct folio *folio;
-	bool done = false;
-
 	if (err != -ENOMEM || !room->wanted || fatal_signal_pending(current))
 		return false;
 	room->wanted = false;
 
-	if (room->tries++ < GMEM_ROOM_TRIES) {
-		folio = gmem_alloc_folio(inode, round_down(index, 1UL << order),
-					 gfp, order);
-		if (folio) {
-			done = !mem_cgroup_charge(folio, NULL, gfp);
-			folio_put(folio);
-		}
-	}
-	if (!done && order) {
+	if (room->tries++ < GMEM_ROOM_TRIES &&
+	    gmem_fill_room(inode, index, room))
+		return true;
+	if (room->order) {
 		gmem_fall_back(room);
 		room->tries = 0;
-		done = true;
+		return true;
 	}
-	return done;
+	return false;
 }
+
+/**
+ * gmem_end_room - give back what look-ups have not taken
+ * @room:	The same as for the look-ups, for which it can be used again.
+ *
+ * Context: Any.
+ */
+void gmem_end_room(struct gmem_room *room)
+{
+	if (room->folio)
+		folio_put(room->folio);
+	*room = (struct gmem_room) {};
+}
+
+/**
+ * guest_memfd_throttle - pay for memory of which the calling task has too much
+ *
+ * For calls that look up many pages, before the next one.  A look-up itself does not
+ * sleep for the memory controller.  Without this, a task whose group is above
+ * memory.high would pay but once, when it returns to user mode.
+ *
+ * Context: Process context, sleeps for seconds, but can be killed.  Neither a lock nor
+ *	    a reference held that others wait for; in a page fault mmap_lock is,
+ *	    as in any charge there.
+ */
+void guest_memfd_throttle(void)
+{
+	mem_cgroup_handle_over_high(GFP_KERNEL);
+}
+EXPORT_SYMBOL_GPL(guest_memfd_throttle);
 
 static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
 {
@@ -251,7 +334,8 @@ struct folio *gmem_find_folio(struct inode *inode, pgoff_t index)
  * Context: Process context, may sleep; invalidate_lock held.
  * Return: The folio, zeroed if it is new, with a reference for the caller;
  *	   ERR_PTR(-ENOMEM), also when the memory controller refuses, and then the
- *	   caller drops the lock and asks gmem_make_room() whether to try again;
+ *	   caller drops the lock and asks gmem_make_room() whether to try again,
+ *	   and calls gmem_end_room() after the last try;
  *	   ERR_PTR(-EHWPOISON) as for gmem_find_folio().
  */
 struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
@@ -267,7 +351,7 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 	while (!(folio = gmem_find_folio(inode, index))) {
 		if (!room->small)
 			order = gmem_new_order(inode, index, start, end);
-		folio = gmem_new_folio(inode, index, order);
+		folio = gmem_new_folio(inode, index, order, room);
 		created = !IS_ERR(folio);
 		gmem_count_huge(folio, order);
 		/* Another task was faster; perhaps only with a part of it. */
@@ -334,6 +418,30 @@ struct folio *gmem_get_folio_for(struct guest_memfd_binding *binding,
 				     max(range->start, binding->node.start),
 				     min(range->end, binding->node.last + 1),
 				     room);
+}
+
+/**
+ * gmem_next_piece - find the first memory of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index; becomes that of a piece with memory in it.
+ * @end:	Page index after the last.
+ * @piece_end:	Becomes the page index after the last one of the piece.
+ *
+ * Context: Any.  Without invalidate_lock the answer can be old at once.
+ * Return: false if there is no memory in the range.
+ */
+bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
+		     pgoff_t *piece_end)
+{
+	unsigned long index = *start;
+
+	if (index >= end || !xa_find(&inode->i_mapping->i_pages, &index,
+				     end - 1, XA_PRESENT))
+		return false;
+
+	*start = max(*start, round_down(index, GMEM_PIECE));
+	*piece_end = min(end, gmem_block_end(index));
+	return true;
 }
 
 /**

@@ -20,17 +20,18 @@
  *   state.c	which pages of a convertible file are shared
  *   marks.c	where that is being changed
  *   convert.c	changing it
+ *   convert_common.c	what both ways have in common
+ *   users.c	the users of pages that shall become private
  *   close.c	to private
  *   open.c	to shared
- *   users.c	the users of pages that shall become private
  *   query.c	what clients ask of the state
  *   huge.c	how large a new folio is
  *   split.c	making small folios out of large ones
  *   backoff.c	waiting for references to be dropped
  *   prepare.c	pages that hardware is prepared for
  *
- * A file of the list may call those above it and those it shares a topic with;
- * the exceptions are the calls that a topic adds to what it extends.
+ * Calls between the files go one way: no two call each other, not even by way of
+ * others.
  *
  * "start" and "last" are inclusive, "end" is exclusive; all three are page
  * indices.  "offset" and "size" are in bytes.
@@ -124,12 +125,14 @@ struct gmem_inode {
 
 /**
  * struct gmem_room - memory that a look-up wants, and that is not free
- * @wanted:	There is some.
+ * @folio:	Memory for the next try, or NULL.
+ * @wanted:	A look-up has failed for want of memory.
  * @order:	The order of the folio.
  * @small:	Large folios are not to be had.
  * @tries:	How often it was made free, and gone again.
  */
 struct gmem_room {
+	struct folio *folio;
 	bool wanted;
 	unsigned int order;
 	bool small;
@@ -225,6 +228,11 @@ static inline void gmem_assert_locked_write(struct inode *inode)
 /* As many large folios are removed in less time than the pages of one piece. */
 #define GMEM_PIECE_LARGE	PAGEVEC_SIZE
 
+static inline pgoff_t gmem_block_end(pgoff_t index)
+{
+	return round_down(index, GMEM_PIECE) + GMEM_PIECE;
+}
+
 /* For write: waits for at most a piece, see DOC: progress, and can be killed. */
 static inline int gmem_lock_killable(struct inode *inode)
 {
@@ -237,8 +245,6 @@ static inline int gmem_lock_shared_killable(struct inode *inode)
 }
 
 /* piece.c */
-bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
-		     pgoff_t *piece_end);
 pgoff_t gmem_removal_end(struct inode *inode, pgoff_t start, pgoff_t end,
 			 pgoff_t piece_end);
 pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -259,7 +265,10 @@ struct folio *gmem_get_folio_within(struct inode *inode, pgoff_t index,
 				    struct gmem_room *room);
 bool gmem_make_room(struct inode *inode, pgoff_t index, struct gmem_room *room,
 		    int err);
+void gmem_end_room(struct gmem_room *room);
 bool gmem_owns_folio(struct folio *folio);
+bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
+		     pgoff_t *piece_end);
 
 /* remove.c */
 bool gmem_let_go(struct folio *folio);
@@ -341,7 +350,8 @@ void gmem_show_flags(struct seq_file *m, unsigned long flags, char sep);
 void gmem_init_prepared(struct inode *inode);
 void gmem_destroy_prepared(struct inode *inode);
 int gmem_prepare(struct inode *inode, struct guest_memfd_binding *binding,
-		 struct folio *folio, pgoff_t index, unsigned int order);
+		 struct folio *folio, pgoff_t index, unsigned int order,
+		 struct gmem_room *room);
 void gmem_unprepare(struct inode *inode, struct guest_memfd_binding *binding,
 		    pgoff_t start, pgoff_t end);
 void gmem_forget_prepared(struct inode *inode, pgoff_t start, pgoff_t end);

@@ -114,19 +114,24 @@ static vm_fault_t gmem_fault(struct vm_fault *vmf)
 	struct gmem_room room = {};
 	vm_fault_t ret;
 
+	/* What faults many pages in, such as MAP_POPULATE, owes for those before. */
+	guest_memfd_throttle();
 	do {
 		/* A task that is being killed does not see the signal. */
+		ret = VM_FAULT_SIGBUS;
 		if (gmem_lock_shared_killable(inode))
-			return VM_FAULT_SIGBUS;
+			break;
 		/* Can end at any time, but not begin while the lock is held. */
 		if (gmem_is_pending(inode, vmf->pgoff)) {
 			filemap_invalidate_unlock_shared(inode->i_mapping);
-			return gmem_fault_pending(vmf);
+			ret = gmem_fault_pending(vmf);
+			break;
 		}
 		ret = gmem_fault_locked(vmf, inode, &room);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
 	} while (ret == VM_FAULT_OOM &&
 		 gmem_make_room(inode, vmf->pgoff, &room, -ENOMEM));
+	gmem_end_room(&room);
 	return ret;
 }
 

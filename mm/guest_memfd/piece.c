@@ -57,35 +57,6 @@
  */
 #define GMEM_PIECE_EMPTY	(GMEM_PIECE * 512UL)
 
-static pgoff_t gmem_block_end(pgoff_t index)
-{
-	return round_down(index, GMEM_PIECE) + GMEM_PIECE;
-}
-
-/**
- * gmem_next_piece - find the first memory of a range
- * @inode:	Inode of the file.
- * @start:	First page index; becomes that of a piece with memory in it.
- * @end:	Page index after the last.
- * @piece_end:	Becomes the page index after the last one of the piece.
- *
- * Context: Any.  Without invalidate_lock the answer can be old at once.
- * Return: false if there is no memory in the range.
- */
-bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
-		     pgoff_t *piece_end)
-{
-	unsigned long index = *start;
-
-	if (index >= end || !xa_find(&inode->i_mapping->i_pages, &index,
-				     end - 1, XA_PRESENT))
-		return false;
-
-	*start = max(*start, round_down(index, GMEM_PIECE));
-	*piece_end = min(end, gmem_block_end(index));
-	return true;
-}
-
 /**
  * gmem_state_piece_end - how much of a range may change its state at a time
  * @inode:	Inode of the file.

@@ -129,7 +129,8 @@
  * thawed, so that it cannot be preempted by this task, and the wait is as short
  * as that.  Look-ups in the page cache rely on the same.
  * A conversion freezes for a few instructions.
- * A split does for as long as it takes to write the struct pages of one folio.
+ * A split does for as long as it takes to write the struct pages of one folio, and
+ * so does the removal of a large one.
  */
 static struct folio *gmem_get_if_owned(struct page *page)
 {

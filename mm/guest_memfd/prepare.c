@@ -78,6 +78,9 @@ static bool gmem_binding_prepares(struct inode *inode,
 	       !gmem_all_shared(inode);
 }
 
+/* What is not free is not looked for, as the lock is held: see gmem_make_room(). */
+#define GMEM_CHUNK_GFP	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
+
 /* Find or make the chunk for @index. */
 static struct gmem_chunk *gmem_get_chunk(struct inode *inode, pgoff_t index)
 {
@@ -90,12 +93,12 @@ static struct gmem_chunk *gmem_get_chunk(struct inode *inode, pgoff_t index)
 	if (chunk)
 		return chunk;
 
-	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	chunk = kzalloc(sizeof(*chunk), GMEM_CHUNK_GFP);
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
 
 	old = xa_cmpxchg(xa, index >> GMEM_CHUNK_SHIFT, NULL, chunk,
-			 GFP_KERNEL_ACCOUNT);
+			 GMEM_CHUNK_GFP);
 	if (!old)
 		return chunk;
 
@@ -123,7 +126,7 @@ static int gmem_prepare_run(struct guest_memfd_binding *binding,
 /* [start, end) is in one folio and in one chunk. */
 static int gmem_prepare_chunk(struct guest_memfd_binding *binding,
 			      struct folio *folio, pgoff_t start,
-			      pgoff_t end)
+			      pgoff_t end, struct gmem_room *room)
 {
 	pgoff_t base = round_down(start, GMEM_CHUNK_PAGES);
 	struct gmem_chunk *chunk;
@@ -133,8 +136,11 @@ static int gmem_prepare_chunk(struct guest_memfd_binding *binding,
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
 
 	chunk = gmem_get_chunk(binding->inode, start);
-	if (IS_ERR(chunk))
+	if (IS_ERR(chunk)) {
+		room->order = 0;
+		room->wanted = true;
 		return PTR_ERR(chunk);
+	}
 
 	first = start - base;
 	for_each_clear_bitrange_from(first, after, chunk->prepared, end - base) {
@@ -160,6 +166,7 @@ static int gmem_prepare_chunk(struct guest_memfd_binding *binding,
  * @index:	Page index that was asked for.
  * @order:	The aligned 2^@order pages around it are meant; they are inside
  *		@folio and inside @binding.
+ * @room:	That of the look-up, for gmem_make_room().
  *
  * Pages for which the client has succeeded stay prepared if it fails for later
  * ones.
@@ -169,7 +176,8 @@ static int gmem_prepare_chunk(struct guest_memfd_binding *binding,
  * Return: 0, also if the pages need not be prepared; -ENOMEM; -EIO.
  */
 int gmem_prepare(struct inode *inode, struct guest_memfd_binding *binding,
-		 struct folio *folio, pgoff_t index, unsigned int order)
+		 struct folio *folio, pgoff_t index, unsigned int order,
+		 struct gmem_room *room)
 {
 	pgoff_t start = round_down(index, 1UL << order);
 	pgoff_t end = start + (1UL << order);
@@ -187,7 +195,7 @@ int gmem_prepare(struct inode *inode, struct guest_memfd_binding *binding,
 		pgoff_t edge = min(end, round_down(start, GMEM_CHUNK_PAGES) +
 					GMEM_CHUNK_PAGES);
 
-		ret = gmem_prepare_chunk(binding, folio, start, edge);
+		ret = gmem_prepare_chunk(binding, folio, start, edge, room);
 		start = edge;
 	}
 	folio_unlock(folio);

@@ -15,36 +15,24 @@
  * guest_memfd_is_shared - whether the host may access a page of a bound range
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.
+ * @pending:	If not NULL, becomes whether a conversion is making the page
+ *		private, which can be old at once.
  *
  * Context: Any but interrupts and the scheduler.  In a read-side section as for
  *	    guest_memfd_get_page().  The answer holds until invalidate_start(),
  *	    and during a change is from before or from after it.
  * Return: true if it may; false also if the file has been closed.
  */
-bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index)
+bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index,
+			   bool *pending)
 {
 	struct inode *inode = gmem_binding_inode(binding);
 
+	if (pending)
+		*pending = inode && gmem_is_pending(inode, index);
 	return inode && gmem_is_shared(inode, index);
 }
 EXPORT_SYMBOL_GPL(guest_memfd_is_shared);
-
-/**
- * guest_memfd_is_pending - whether a page is becoming private
- * @binding:	The binding.
- * @index:	Page index in the file, not in the binding.
- *
- * Context: Any but interrupts and the scheduler.  In a read-side section as for
- *	    guest_memfd_get_page().
- * Return: true if a conversion is at it; the answer can be old at once.
- */
-bool guest_memfd_is_pending(struct guest_memfd_binding *binding, pgoff_t index)
-{
-	struct inode *inode = gmem_binding_inode(binding);
-
-	return inode && gmem_is_pending(inode, index);
-}
-EXPORT_SYMBOL_GPL(guest_memfd_is_pending);
 
 /**
  * guest_memfd_get_pending - see whether a page is becoming private

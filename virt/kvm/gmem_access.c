@@ -22,7 +22,8 @@
  *
  * All callers are in a read-side section of kvm->srcu (or hold slots_lock),
  * which keeps slot, binding and file.  Errors become -EFAULT, which is what a
- * failing access by userspace_addr gives.  A private gfn of a slot without a
+ * failing access by userspace_addr gives; a read also says that a page is lost.
+ * A private gfn of a slot without a
  * file has no memory, and that is an error as well.
  *
  * Sizes of 1, 2, 4 and 8 bytes, aligned on both sides, are one load or store:
@@ -79,6 +80,12 @@ static void kvm_gmem_copy(void *dst, const void *src, int len)
 		memcpy(dst, src, len);
 }
 
+/* That a page is lost is worth telling; all else is memory that is not there. */
+static int kvm_gmem_access_error(int r)
+{
+	return r == -EHWPOISON ? r : -EFAULT;
+}
+
 /**
  * kvm_gmem_read - read guest memory from the slot's file
  * @slot:	the slot
@@ -88,7 +95,7 @@ static void kvm_gmem_copy(void *dst, const void *src, int len)
  * @len:	how much; not beyond the end of the page
  *
  * Context: Process context, within kvm->srcu; may sleep.
- * Return: 0 or -EFAULT
+ * Return: 0, -EFAULT or -EHWPOISON
  */
 int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
 		  int offset, int len)
@@ -102,7 +109,7 @@ int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
 		return 0;
 	}
 	if (r)
-		return -EFAULT;
+		return kvm_gmem_access_error(r);
 
 	kvm_gmem_copy(data, map.addr + offset, len);
 	guest_memfd_unmap_page(&map);

@@ -90,8 +90,10 @@ static int kvm_gmem_set_attributes(struct file *file, struct kvm *kvm,
 
 	if (copy_from_user(&attrs, uattrs, sizeof(attrs)))
 		return -EFAULT;
-	if (attrs.reason ||
-	    memchr_inv(attrs.padding, 0, sizeof(attrs.padding)))
+	/* Where waiting is in use, it is what the call before has answered. */
+	if (attrs.reason && !(attrs.flags & KVM_MEMORY_ATTRIBUTES2_WAIT))
+		return -EINVAL;
+	if (memchr_inv(attrs.padding, 0, sizeof(attrs.padding)))
 		return -EINVAL;
 
 	r = kvm_gmem_init_conversion(&conversion, kvm, attrs.attributes,

@@ -114,6 +114,17 @@ int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 	return 0;
 }
 
+/*
+ * What the file says of a gfn of a slot that has all its memory there; also, if
+ * that is wanted, whether the gfn is becoming private.
+ */
+bool kvm_gmem_file_is_private(const struct kvm_memory_slot *slot, gfn_t gfn,
+			      bool *pending)
+{
+	return !guest_memfd_is_shared(kvm_gmem_slot_binding(slot),
+				      kvm_gmem_get_index(slot, gfn), pending);
+}
+
 /**
  * kvm_gmem_is_private - whether the guest's accesses to a gfn are private
  * @kvm:	the VM
@@ -128,24 +139,22 @@ bool kvm_gmem_is_private(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			 gfn_t gfn)
 {
 	if (kvm_slot_is_gmem_only(slot) && kvm_arch_has_private_mem(kvm))
-		return !guest_memfd_is_shared(kvm_gmem_slot_binding(slot),
-					      kvm_gmem_get_index(slot, gfn));
+		return kvm_gmem_file_is_private(slot, gfn, NULL);
 	return kvm_mem_is_private(kvm, gfn);
 }
 
 /**
  * kvm_gmem_wait_conversion - wait until a gfn is not becoming private any more
  * @vcpu:	the vCPU
- * @slot:	the gfn's slot, with a file; invalid after this has returned true
+ * @slot:	the gfn's slot, with a file; invalid after this has returned
  * @gfn:	the gfn
  *
  * Nothing waits for the vCPU meanwhile, and a signal gets it out.
  *
  * Context: vCPU thread, within kvm->srcu by kvm_vcpu_srcu_read_lock(), which is
  *	    left for that time; sleeps.
- * Return: false if there was nothing to wait for.
  */
-bool kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
+void kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
 			      const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	pgoff_t index = kvm_gmem_get_index(slot, gfn);
@@ -153,17 +162,9 @@ bool kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,
 
 	inode = guest_memfd_get_pending(kvm_gmem_slot_binding(slot), index);
 	if (!inode)
-		return false;
+		return;
 
 	kvm_vcpu_srcu_read_unlock(vcpu);
 	guest_memfd_wait_pending(inode, index);
 	kvm_vcpu_srcu_read_lock(vcpu);
-	return true;
-}
-
-/* The same for a caller that does not wait. */
-bool kvm_gmem_is_pending(const struct kvm_memory_slot *slot, gfn_t gfn)
-{
-	return guest_memfd_is_pending(kvm_gmem_slot_binding(slot),
-				      kvm_gmem_get_index(slot, gfn));
 }

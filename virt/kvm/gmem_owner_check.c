@@ -147,7 +147,7 @@ static int owner_reserve_one(kvm_pfn_t pfn)
 #ifdef CONFIG_FAULT_INJECTION
 static DECLARE_FAULT_ATTR(fail_make_private);
 
-static void owner_init_fault(struct dentry *dir)
+void kvm_gmem_owner_init_fault(struct dentry *dir)
 {
 	/* A report of its own would fail the test that asked for it. */
 	fail_make_private.verbose = 0;
@@ -159,7 +159,7 @@ static bool owner_should_fail(void)
 	return should_fail(&fail_make_private, 1);
 }
 #else
-static void owner_init_fault(struct dentry *dir)
+void kvm_gmem_owner_init_fault(struct dentry *dir)
 {
 }
 
@@ -382,12 +382,4 @@ void kvm_gmem_owner_exit(void)
 	}
 	memset(&counters, 0, sizeof(counters));
 	xa_unlock(&owners);
-}
-
-void kvm_gmem_owner_init(struct dentry *kvm_dir)
-{
-	struct dentry *dir = debugfs_create_dir("gmem_owner", kvm_dir);
-
-	owner_init_fault(dir);
-	kvm_gmem_owner_debugfs(dir);
 }

@@ -51,7 +51,7 @@ void kvm_gmem_owner_check_page(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 			       bool is_private);
 void kvm_gmem_owner_forget(kvm_pfn_t pfn);
 void kvm_gmem_owner_get_counters(struct kvm_gmem_owner_counters *c);
-void kvm_gmem_owner_debugfs(struct dentry *dir);
+void kvm_gmem_owner_init_fault(struct dentry *dir);
 #else
 static inline void kvm_gmem_owner_init(struct dentry *kvm_dir)
 {

@@ -162,8 +162,11 @@ out_free:
 }
 DEFINE_DEBUGFS_ATTRIBUTE(canary_fops, NULL, canary_set, "%llu\n");
 
-void kvm_gmem_owner_debugfs(struct dentry *dir)
+void kvm_gmem_owner_init(struct dentry *kvm_dir)
 {
+	struct dentry *dir = debugfs_create_dir("gmem_owner", kvm_dir);
+
+	kvm_gmem_owner_init_fault(dir);
 	debugfs_create_file("counters", 0444, dir, NULL, &counters_fops);
 	debugfs_create_file_unsafe("canary", 0200, dir, NULL, &canary_fops);
 }

@@ -82,15 +82,15 @@ void kvm_gmem_init(struct module *module)
 	kvm_gmem_client_ops.owner = module;
 }
 
-/* The flags that files of a VM can have. */
+/* The flags that files of a VM can have; of any VM, if @kvm is NULL. */
 u64 kvm_gmem_supported_flags(struct kvm *kvm)
 {
 	u64 flags = 0;
 
-	if (!kvm_arch_has_private_mem(kvm))
+	if (!kvm || !kvm_arch_has_private_mem(kvm))
 		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	/* Both sides of the guest's memory in one file; see gmem_convert.c. */
-	if (kvm_arch_has_private_mem(kvm))
+	if (kvm && kvm_arch_has_private_mem(kvm))
 		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	flags |= GUEST_MEMFD_FLAG_HUGEPAGE;
 	return flags;

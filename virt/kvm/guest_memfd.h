@@ -26,12 +26,13 @@ struct kvm_gmem_binding {
 
 /*
  * Have KVM's own accesses to a slot that is being created follow the VM's
- * attributes, file or no file.  Memory of KVM's own is no guest's.
+ * attributes, file or no file.  That holds for slots that KVM has created for
+ * itself, too: an instruction that KVM emulates accesses them for the guest.
  */
 static inline void kvm_slot_init_attributes(struct kvm *kvm,
 					    struct kvm_memory_slot *slot)
 {
-	if (kvm_arch_accesses_private_mem(kvm) && slot->id < KVM_USER_MEM_SLOTS)
+	if (kvm_arch_accesses_private_mem(kvm))
 		slot->attributes_of = kvm;
 }
 

@@ -22,6 +22,7 @@
  *	slot is gone
  */
 
+#include <linux/guest_memfd.h>
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -57,6 +58,7 @@ static long kvm_pre_fault_next(struct kvm_vcpu *vcpu,
 	if (signal_pending(current))
 		return -EINTR;
 
+	guest_memfd_throttle();
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
 	r = kvm_arch_vcpu_pre_fault_memory(vcpu, range->gpa, range->size);
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);

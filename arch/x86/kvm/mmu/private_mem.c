@@ -91,19 +91,24 @@ static int kvm_mmu_gmem_fault_exit(struct kvm_vcpu *vcpu,
 static int kvm_mmu_check_gmem_only(struct kvm_vcpu *vcpu,
 				   struct kvm_page_fault *fault)
 {
+	bool is_private, pending;
+
 	fault->from_gmem = true;
 
 	/* Being deleted: there is nothing to find out. */
 	if (fault->slot->flags & KVM_MEMSLOT_INVALID)
 		return RET_PF_CONTINUE;
-	if (fault->prefetch && kvm_gmem_is_pending(fault->slot, fault->gfn))
-		return fault->prefault ? -EAGAIN : RET_PF_RETRY;
-	if (!fault->prefetch &&
-	    kvm_gmem_wait_conversion(vcpu, fault->slot, fault->gfn))
-		return RET_PF_RETRY;
 
-	fault->is_private = kvm_gmem_is_private(vcpu->kvm, fault->slot,
-						fault->gfn);
+	is_private = kvm_gmem_file_is_private(fault->slot, fault->gfn, &pending);
+	if (pending) {
+		if (fault->prefault)
+			return -EAGAIN;
+		if (!fault->prefetch)
+			kvm_gmem_wait_conversion(vcpu, fault->slot, fault->gfn);
+		return RET_PF_RETRY;
+	}
+
+	fault->is_private = is_private && kvm_arch_has_private_mem(vcpu->kvm);
 	return RET_PF_CONTINUE;
 }
 

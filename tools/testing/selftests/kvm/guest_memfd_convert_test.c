@@ -190,7 +190,8 @@ static void test_reserved_fields_give_einval(void)
 				.flags = wait ? GMEM_WAIT : 0,
 			};
 			attrs.reserved[i] = 1;
-			if (wait && !i)
+			/* The time, and what the call before has answered. */
+			if (wait && i < 2)
 				continue;
 			GMEM_ASSERT_ERRNO(ioctl(m.fd, KVM_SET_MEMORY_ATTRIBUTES2,
 						&attrs), EINVAL,

@@ -372,6 +372,41 @@ static void test_disjoint_conversions_wait_independently(void)
 	gmem_map_teardown(&m);
 }
 
+/* As a VMM does it: the same struct again, until it works. */
+static void test_call_is_repeated_with_what_it_has_answered(void)
+{
+	struct kvm_memory_attributes2 attrs = {
+		.size = FILE_SIZE,
+		.attributes = GMEM_PRIVATE,
+		.flags = GMEM_WAIT,
+		.timeout_ns = MS,
+	};
+	struct gmem_holder *h;
+	struct gmem_map m;
+	int i;
+
+	gmem_conv_setup(&m, FILE_SIZE);
+	gmem_fill(m.mem, 0, FILE_SIZE, FIRST);
+	h = gmem_hold(GMEM_HOLD_PIPE, m.mem + HELD * P, P);
+	for (i = 0; i < 3; i++) {
+		GMEM_ASSERT_ERRNO(ioctl(m.fd, KVM_SET_MEMORY_ATTRIBUTES2, &attrs),
+				  EAGAIN, "held, %d", i);
+		ASSERT_EQ(attrs.reason, (u64)KVM_GMEM_BUSY_OTHER);
+		ASSERT_EQ(attrs.error_offset, HELD * P);
+	}
+	gmem_release(h);
+	TEST_ASSERT(!ioctl(m.fd, KVM_SET_MEMORY_ATTRIBUTES2, &attrs),
+		    "errno %d", errno);
+	gmem_assert_is(m.fd, 0, FILE_SIZE, GMEM_PRIVATE);
+
+	attrs.flags = 0;
+	attrs.timeout_ns = 0;
+	TEST_ASSERT(attrs.reason, "the answer is gone");
+	GMEM_ASSERT_ERRNO(ioctl(m.fd, KVM_SET_MEMORY_ATTRIBUTES2, &attrs), EINVAL,
+			  "reserved without WAIT");
+	gmem_map_teardown(&m);
+}
+
 static void test_batch_waits_and_says_where_it_stopped(void)
 {
 	struct kvm_gmem_range ranges[] = {
@@ -521,6 +556,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_neighbours_are_not_affected),
 	GMEM_TEST(test_slots_and_files_do_not_wait),
 	GMEM_TEST(test_disjoint_conversions_wait_independently),
+	GMEM_TEST(test_call_is_repeated_with_what_it_has_answered),
 	GMEM_TEST(test_batch_waits_and_says_where_it_stopped),
 	GMEM_TEST(test_much_at_once_stalls_nobody),
 	GMEM_TEST(test_a_huge_hole_is_converted_at_once),

@@ -113,6 +113,23 @@ static void test_create_flags_follow_the_capability(void)
 	check_flags(gmem_vm_create_barebones(), known, known);
 }
 
+/* /dev/kvm knows no VM, and has the flags of any. */
+static void test_capabilities_can_be_asked_without_a_vm(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	int i, kvm = open_kvm_dev_path_or_exit();
+	long flags;
+
+	for (i = 0; i < 512; i++)
+		TEST_ASSERT(ioctl(kvm, KVM_CHECK_EXTENSION, i) >= 0,
+			    "capability %d, errno %d", i, errno);
+	flags = vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS);
+	ASSERT_EQ(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS) &
+		  flags, flags);
+	close(kvm);
+	kvm_vm_free(vm);
+}
+
 static void test_create_reserved_fields_give_einval(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();
@@ -652,6 +669,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_create_valid_sizes_give_that_size),
 	GMEM_TEST(test_create_bad_sizes_give_einval),
 	GMEM_TEST(test_create_flags_follow_the_capability),
+	GMEM_TEST(test_capabilities_can_be_asked_without_a_vm),
 	GMEM_TEST(test_create_reserved_fields_give_einval),
 	GMEM_TEST(test_create_bad_pointer_gives_efault),
 	GMEM_TEST(test_create_on_other_fds_gives_an_error),

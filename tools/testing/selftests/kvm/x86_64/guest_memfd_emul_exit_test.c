@@ -259,6 +259,178 @@ static void test_far_pointer_descriptor_exits(void)
 	check_descriptor(guest_lfs);
 }
 
+/* Page tables: the guest's own access never gets that far, only KVM's. */
+
+static u64 guest_out_alias(void)
+{
+	u64 si = ALIAS_GVA;
+
+	asm volatile("outsb" : "+S"(si) : "d"(PIO_PORT) : "memory");
+	return 1;
+}
+
+static void expect_io(struct kvm_vcpu *vcpu, u32 count)
+{
+	struct kvm_run *run = vcpu->run;
+
+	ASSERT_EQ(guest_cmd_run(vcpu), 0);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_IO && run->io.port == PIO_PORT &&
+		    run->io.size * run->io.count == count,
+		    "exit reason %u (%s)", run->exit_reason,
+		    exit_reason_str(run->exit_reason));
+}
+
+static void test_page_table_exits(void)
+{
+	void *hva = gmem_alloc_hva(OTHER_GPA, GMEM_PAGE_SIZE);
+	struct guest_fixture f;
+	u64 *entry;
+	int level;
+
+	alarm(LOOP_SECONDS);
+	guest_start(&f, GMEM_PAGES(1));
+	emul_map(f.vm);
+	entry = addr_gpa2hva(f.vm, f.vm->pgd);
+	for (level = 4; level > 2; level--) {
+		entry += (ALIAS_GVA >> (12 + 9 * (level - 1))) & 511;
+		entry = addr_gpa2hva(f.vm, *entry & PHYSICAL_PAGE_MASK);
+	}
+	entry += (ALIAS_GVA >> 21) & 511;
+	/* The last table is moved to where no slot is. */
+	memcpy(hva, addr_gpa2hva(f.vm, *entry & PHYSICAL_PAGE_MASK),
+	       GMEM_PAGE_SIZE);
+	*entry = (*entry & ~PHYSICAL_PAGE_MASK) | OTHER_GPA;
+	vm_mem_set_private(f.vm, OTHER_GPA, GMEM_PAGE_SIZE);
+	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
+
+	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_out_alias, 0, 0);
+	guest_expect_private_fault(f.vcpu, OTHER_GPA);
+	guest_expect_private_fault(f.vcpu, OTHER_GPA);
+
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT, 0, OTHER_GPA,
+				   GMEM_PAGE_SIZE, hva, -1, 0);
+	vm_mem_set_shared(f.vm, OTHER_GPA, GMEM_PAGE_SIZE);
+	expect_io(f.vcpu, 1);
+	guest_cmd_finish(f.vcpu);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->value, 1);
+	guest_end(&f);
+	gmem_free_hva(hva, GMEM_PAGE_SIZE);
+}
+
+/*
+ * Where KVM can have a slot of its own, for the page of the local APIC.  No guest
+ * has seen that page, and what is private is not in it.
+ */
+#define APIC_GPA	0xfee00000ULL
+
+static u64 guest_out_apic(void)
+{
+	u64 si = APIC_GPA + 0x20;
+
+	asm volatile("outsb" : "+S"(si) : "d"(PIO_PORT) : "memory");
+	return 1;
+}
+
+static u64 guest_in_apic(void)
+{
+	u64 di = APIC_GPA + 0x20, cx = 4;
+
+	asm volatile("rep insb" : "+D"(di), "+c"(cx) : "d"(PIO_PORT) : "memory");
+	return 1;
+}
+
+static void check_private_apic(u64 (*fn)(void))
+{
+	struct guest_fixture f;
+
+	alarm(LOOP_SECONDS);
+	guest_start(&f, GMEM_PAGES(1));
+	virt_map(f.vm, APIC_GPA, APIC_GPA, 1);
+	vm_mem_set_private(f.vm, APIC_GPA, GMEM_PAGE_SIZE);
+	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)fn, 0, 0);
+	if (fn == guest_in_apic)
+		expect_io(f.vcpu, 4);
+	guest_expect_private_fault(f.vcpu, APIC_GPA);
+	guest_end(&f);
+}
+
+static void test_private_apic_page_is_not_read(void)
+{
+	check_private_apic(guest_out_apic);
+}
+
+static void test_private_apic_page_is_not_written(void)
+{
+	check_private_apic(guest_in_apic);
+}
+
+/* The library's, of the guest's code. */
+#define GUEST_CODE_SELECTOR	8
+/* KVM_FEP, which KVM has skipped. */
+#define FEP_LEN			5
+
+/*
+ * An instruction that has written to a device before it finds private memory
+ * missing: the call pushes twice, in two pages.
+ */
+static u64 guest_call_far(void)
+{
+	struct {
+		u32 offset;
+		u16 selector;
+	} __packed target = { .selector = GUEST_CODE_SELECTOR };
+	u64 sp = MMIO_GPA + 4;
+
+	asm volatile("mov %%rsp, %%rbx\n\t"
+		     "movl $1f, (%0)\n\t"
+		     "mov %1, %%rsp\n\t"
+		     KVM_FEP "lcall *(%0)\n"
+		     "1: mov %%rbx, %%rsp"
+		     : : "r"(&target), "r"(sp) : "rbx", "memory");
+	return 1;
+}
+
+static void test_device_before_a_private_fault(void)
+{
+	const u64 gpa = MMIO_GPA - GMEM_PAGE_SIZE;
+	void *hva = gmem_alloc_hva(gpa, GMEM_PAGE_SIZE);
+	struct guest_fixture f;
+	struct kvm_regs regs;
+	struct kvm_run *run;
+	int i;
+
+	emul_force();
+	alarm(LOOP_SECONDS);
+	guest_start(&f, GMEM_PAGES(1));
+	emul_map(f.vm);
+	virt_map(f.vm, gpa, gpa, 1);
+	vm_mem_set_private(f.vm, gpa, GMEM_PAGE_SIZE);
+	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	run = f.vcpu->run;
+
+	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_call_far, 0, 0);
+	/* Always by KVM: what emulates this CPU uses 16 bits of the stack pointer. */
+	for (i = 0; i < 3; i++) {
+		guest_expect_private_fault(f.vcpu, gpa);
+		vcpu_regs_get(f.vcpu, &regs);
+		regs.rip -= FEP_LEN;
+		vcpu_regs_set(f.vcpu, &regs);
+	}
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT, 0, gpa, GMEM_PAGE_SIZE, hva,
+				   -1, 0);
+	vm_mem_set_shared(f.vm, gpa, GMEM_PAGE_SIZE);
+	ASSERT_EQ(guest_cmd_run(f.vcpu), 0);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write &&
+		    run->mmio.phys_addr == MMIO_GPA, "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	guest_cmd_finish(f.vcpu);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->value, 1);
+	guest_end(&f);
+	gmem_free_hva(hva, GMEM_PAGE_SIZE);
+	emul_restore();
+}
+
 /* The exit reason is userspace's, and no memory of KVM's. */
 
 #define SCRIBBLE_EXITS	20000
@@ -469,6 +641,10 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_tss_descriptor_exits),
 	GMEM_TEST(test_segment_descriptor_exits),
 	GMEM_TEST(test_far_pointer_descriptor_exits),
+	GMEM_TEST(test_page_table_exits),
+	GMEM_TEST(test_private_apic_page_is_not_read),
+	GMEM_TEST(test_private_apic_page_is_not_written),
+	GMEM_TEST(test_device_before_a_private_fault),
 	GMEM_TEST(test_exit_reason_is_not_read_back),
 	GMEM_TEST(test_hypercall_has_succeeded),
 	GMEM_TEST(test_ud_is_not_delivered),

@@ -15,6 +15,7 @@
 
 #include "guest_memfd_admin.h"
 #include "guest_memfd_guest.h"
+#include "guest_memfd_map.h"
 #include "processor.h"
 
 #define MIB		0x100000ULL
@@ -352,6 +353,53 @@ static void test_fallocate_gives_enomem_at_the_limit(void)
 	kvm_vm_free(vm);
 }
 
+/*
+ * Memory that the group can do without, and that needs no swap to be reclaimed.
+ * For each page of the file there has to be a node of the page cache's tree, too.
+ */
+#define LAZY_SIZE	(12 * MIB)
+#define NODE_SIZE	(64 * P)
+#define NR_NODES	2600
+
+static void allocate_what_others_can_spare(void *arg)
+{
+	struct allocation *a = arg;
+	char *lazy;
+	u64 i;
+
+	protect_from_oom_killer();
+	lazy = mmap(NULL, LAZY_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (lazy == MAP_FAILED || madvise(lazy, LAZY_SIZE, MADV_FREE))
+		_exit(1);
+	for (i = 0; i < NR_NODES; i++) {
+		if (__gmem_allocate(a->fd, i * NODE_SIZE, P))
+			_exit(2);
+	}
+}
+
+static void test_what_can_be_reclaimed_is(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct allocation a = { .size = NR_NODES * NODE_SIZE };
+	struct admin_cgroup cg;
+	int i;
+
+	host_set_thp("never");
+	admin_cgroup_create(&cg, "spare");
+	limit(&cg, LIMIT);
+	for (i = 0; i < 3; i++) {
+		a.fd = vm_create_guest_memfd(vm, a.size, 0);
+		assert_passed(run_in_cgroup(&cg, allocate_what_others_can_spare,
+					    &a));
+		ASSERT_EQ(gmem_allocated(a.fd), NR_NODES * P);
+		close(a.fd);
+	}
+	TEST_ASSERT(event_count(&cg, "max") > 0, "the limit was not reached");
+	ASSERT_EQ(event_count(&cg, "oom"), 0L);
+	kvm_vm_free(vm);
+}
+
 static void test_fallocate_is_killed_at_the_limit(void)
 {
 	struct kvm_vm *vm = gmem_vm_create_barebones();
@@ -515,6 +563,15 @@ static long now_ms(void)
 }
 
 /*
+ * A page of the folio that was allocated last, for which the task is paying: if it
+ * has a reference meanwhile, the folio cannot be split.  @bytes have been allocated.
+ */
+static void punch_last(int fd, u64 bytes, int nr)
+{
+	gmem_punch_hole(fd, round_down(bytes - 1, GMEM_HUGE_SIZE) + nr * P, P);
+}
+
+/*
  * Far above memory.high, so that it is slowed down by the longest time there is.
  * Another task has the rest of the file for itself meanwhile.
  */
@@ -526,6 +583,7 @@ static void check_nothing_waits_for_memory_high(u64 flags)
 	long took, longest = 0;
 	struct admin_cgroup cg;
 	int i, status, slow = 0;
+	u64 punched = 0;
 	pid_t pid;
 
 	/* What holes are punched into, as one in nothing takes no lock. */
@@ -546,6 +604,12 @@ static void check_nothing_waits_for_memory_high(u64 flags)
 	for (i = 0; i < NR_HOLES; i++) {
 		took = -now_ms();
 		gmem_punch_hole(fd, BIG_SIZE + i * P, P);
+		punched += P;
+		if (flags & GUEST_MEMFD_FLAG_HUGEPAGE) {
+			punch_last(fd, gmem_allocated(fd) + punched - NR_HOLES * P,
+				   i);
+			punched += P;
+		}
 		took += now_ms();
 		longest = max(longest, took);
 		slow += took > HOLE_MAX_MS;
@@ -560,6 +624,63 @@ static void check_nothing_waits_for_memory_high(u64 flags)
 	waitpid(pid, &status, 0);
 	close(fd);
 	kvm_vm_free(vm);
+}
+
+/*
+ * A call that allocates much, within a group above memory.high, pays each time that
+ * it has got a batch, not once when it returns.
+ */
+#define MANY_HIGH	"32M"
+#define MANY_SIZE	(34 * MIB)
+/*
+ * There are 8 batches of 64 pages above.  For each the kernel tries 17 times to
+ * reclaim something, and each time is an event.
+ */
+#define MANY_PAID	(4 * 17)
+
+static void check_pays(struct admin_cgroup *cg)
+{
+	s64 paid = event_count(cg, "high");
+
+	pr_info("%ld events\n", paid);
+	TEST_ASSERT(paid >= MANY_PAID, "too seldom");
+	wait_for_current(cg, 0);
+}
+
+static void test_mapping_much_pays_for_memory_high(void)
+{
+	struct kvm_vm *vm = gmem_vm_create_barebones();
+	int fd = vm_create_guest_memfd(vm, MANY_SIZE, GMEM_SHARED_FLAGS);
+	struct admin_cgroup cg;
+	char *mem;
+
+	host_set_thp("never");
+	admin_cgroup_create(&cg, "map_many");
+	ASSERT_EQ(admin_cgroup_write(&cg, "memory.high", MANY_HIGH), 0);
+	mem = gmem_mmap(fd, MANY_SIZE, 0);
+	admin_cgroup_enter(&cg);
+	ASSERT_EQ(madvise(mem, MANY_SIZE, MADV_POPULATE_WRITE), 0);
+	admin_cgroup_leave();
+	munmap(mem, MANY_SIZE);
+	close(fd);
+	check_pays(&cg);
+	kvm_vm_free(vm);
+}
+
+static void test_pre_fault_pays_for_memory_high(void)
+{
+	struct admin_cgroup cg;
+	struct guest_fixture f;
+
+	host_set_thp("never");
+	admin_cgroup_create(&cg, "pre_fault_many");
+	ASSERT_EQ(admin_cgroup_write(&cg, "memory.high", MANY_HIGH), 0);
+	guest_start_private(&f, MANY_SIZE);
+	admin_cgroup_enter(&cg);
+	vcpu_pre_fault(f.vcpu, GPA, MANY_SIZE);
+	admin_cgroup_leave();
+	guest_end(&f);
+	check_pays(&cg);
 }
 
 static void test_nothing_waits_for_a_task_above_memory_high(void)
@@ -768,8 +889,11 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_inodes_are_charged),
 	GMEM_TEST(test_memory_outlives_its_group_and_no_longer_keeps_it),
 	GMEM_TEST(test_fallocate_gives_enomem_at_the_limit),
+	GMEM_TEST(test_what_can_be_reclaimed_is),
 	GMEM_TEST(test_fallocate_is_killed_at_the_limit),
 	GMEM_TEST(test_split_at_the_limit_fails),
+	GMEM_TEST(test_mapping_much_pays_for_memory_high),
+	GMEM_TEST(test_pre_fault_pays_for_memory_high),
 	GMEM_TEST(test_nothing_waits_for_a_task_above_memory_high),
 	GMEM_TEST(test_nothing_waits_for_one_that_allocates_huge_pages),
 	GMEM_TEST(test_kvm_run_is_killed_at_the_limit),

@@ -136,6 +136,35 @@ static void check_access_exits(enum poison_how how)
 	private_end(&p);
 }
 
+/* By an instruction that KVM executes, and that reads the page for a device. */
+static u64 guest_out_lost(void)
+{
+	u64 si = GMEM_DATA_GPA + GMEM_PAGES(LOST);
+
+	asm volatile("outsb" : "+S"(si) : "d"(0x1234) : "memory");
+	return 0;
+}
+
+static void test_emulated_access_exits_alike(void)
+{
+	u64 gpa = GMEM_DATA_GPA + GMEM_PAGES(LOST);
+	static struct private p;
+	int i;
+
+	private_start(&p);
+	poison_pfn(p.pfns[LOST], POISON_CORRUPT);
+	guest_cmd_set(p.f.vcpu, GUEST_OP_CALL, (u64)guest_out_lost, 0, 0);
+	for (i = 0; i < 2; i++)
+		gmem_vcpu_run_memory_fault(p.f.vcpu, EHWPOISON,
+					   KVM_MEMORY_EXIT_FLAG_PRIVATE, gpa,
+					   GMEM_PAGE_SIZE);
+	gmem_slot_punch_hole(&p.f.slot, gpa, GMEM_PAGE_SIZE);
+	ASSERT_EQ(guest_cmd_run(p.f.vcpu), 0);
+	ASSERT_EQ(p.f.vcpu->run->exit_reason, KVM_EXIT_IO);
+	guest_cmd_finish(p.f.vcpu);
+	private_end(&p);
+}
+
 static void test_access_to_a_poisoned_page_exits(void)
 {
 	check_access_exits(POISON_CORRUPT);
@@ -472,6 +501,7 @@ static void test_every_page_can_be_lost(void)
 
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_access_to_a_poisoned_page_exits),
+	GMEM_TEST(test_emulated_access_exits_alike),
 	GMEM_TEST(test_required_action_is_an_exit),
 	GMEM_TEST(test_hard_offline_is_an_exit),
 	GMEM_TEST(test_page_that_is_not_mapped_is_handled),
