@@ -49,6 +49,8 @@ if wanted tree; then
 	canary 'a base with other context' 'does not apply' applies_skewed '6,$d'
 	check 'patches/ is what refresh would write' round_trip
 	check 'the built kernel is of this tree' built_tree
+	check 'calls between files go one way' one_way
+	canary 'a circle of calls' 'piece.c calls gmem_next_piece.. of .*folio.c' both_ways
 fi
 if wanted style; then
 	check 'no whitespace errors' whitespace base..series

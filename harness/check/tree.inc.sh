@@ -111,6 +111,22 @@ named_early() {
 	"$TOP/harness/check/forward.py" "$LINUX" "$base" "$early" "$series"
 }
 
+# one_way [DIR]: calls between the files that the series adds, in a copy of the
+# repository; see circles.py.
+one_way() {
+	local files
+	mapfile -t files < <(find "${1:-$TOP}"/{arch,lib,mm,virt} -name '*.c')
+	"$TOP/harness/check/circles.py" "${files[@]}"
+}
+# both_ways: folio.c with a call of what is far above it.
+both_ways() {
+	rm -rf "$work/circle"
+	mkdir "$work/circle"
+	cp -r "$TOP"/{arch,lib,mm,virt} "$work/circle/"
+	say 'void circle(void) { gmem_punch_hole(NULL, 0, 0); }' >>"$work/circle/mm/guest_memfd/folio.c"
+	one_way "$work/circle"
+}
+
 # built_tree: build.sh leaves the id of what it built beside the image.
 built_tree() {
 	local id
