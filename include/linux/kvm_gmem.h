@@ -159,6 +159,17 @@ static inline bool kvm_gfn_in_gmem(const struct kvm_memory_slot *slot,
 	return true;
 }
 
+/*
+ * The same for the page frame of a gfn.  KVM maps those of its own slots for
+ * itself, whatever the gfn is: that is no access by the guest.
+ */
+static inline bool kvm_pfn_in_gmem(const struct kvm_memory_slot *slot,
+				   gfn_t gfn)
+{
+	return slot && slot->id < KVM_USER_MEM_SLOTS &&
+	       kvm_gfn_in_gmem(slot, gfn);
+}
+
 /* Without CONFIG_KVM_PRIVATE_MEM no slot has a file, and no call remains. */
 struct guest_memfd_range kvm_gmem_range(const struct kvm_memory_slot *slot,
 					gfn_t first, gfn_t last);
