@@ -91,6 +91,10 @@ show() {
 		canary:*) again="make test KERNEL=canary" ;;
 		esac
 		say "     log: ${log#"$TOP/"}; alone: $again"
+		# CI keeps no logs: how the test ended has to stand in its output.
+		[[ ! -s $log || $log == */console ]] || awk '
+			/^== .*console$/ { exit }
+			!/^(== \/|@@|ok )/ { print "     | " $0 }' "$log" | tail -n 12
 	done <"$dir/results"
 }
 
@@ -130,6 +134,8 @@ done < <(list_unlisted "${lists[@]}") | tee -a "$results" | tr '\t' ' '
 
 n() { grep -c "^$1" "$results" || true; }
 failed=$(n FAIL) skipped=$(n skip)
+(( failed == 0 )) || awk -F'\t' '
+	/^FAIL/ { printf "%s %s/%s: %s\n", $1, $2, $3, $4 }' "$results"
 (( failed == 0 )) || say "Logs: $BUILD/test/*/output (tests), console (kernel)"
 [ "$TESTS" = '*' ] || say "Only a part was run: TESTS=$TESTS"
 printf '%s passed, %s failed' "$(n ok)" "$failed"

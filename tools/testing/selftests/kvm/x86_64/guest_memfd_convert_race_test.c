@@ -107,16 +107,19 @@ static void *pin_thread(void *arg)
 {
 	struct torture *t = arg;
 	struct race_rng rng = { t->seed + 3 };
-	char buf[2 * P];
+	char *buf = gmem_alloc_hva(0, SIZE);
 
-	memset(buf, HOST_BYTE, sizeof(buf));
+	memset(buf, HOST_BYTE, SIZE);
 	while (!stopped(t)) {
-		u64 page = race_random_below(&rng, NR_PAGES - 1);
-		struct iovec local = { buf, sizeof(buf) };
-		struct iovec remote = { t->mem + page * P, sizeof(buf) };
+		u64 page = random_page(&rng);
+		u64 nr = 1 + race_random_below(&rng, NR_PAGES - page);
+		struct iovec local = { buf, nr * P };
+		struct iovec remote = { t->mem + page * P, nr * P };
 
+		/* All are pinned until the last has been written. */
 		process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
 	}
+	gmem_free_hva(buf, SIZE);
 	return NULL;
 }
 

@@ -29,6 +29,8 @@
 #endif
 
 #define RACE_MS		4000
+/* If the guest has not found the slot by then, or not missed it. */
+#define LATE_MS		60000
 #define STRING_BYTES	0x80
 
 enum slot_kind {
@@ -44,6 +46,8 @@ struct slot_race {
 	int fd;
 	bool clock;
 	int big_fd;
+	/* What of the big slot is mapped next. */
+	u64 big_offset;
 
 	/* How often all of the memory has been made private and shared. */
 	u64 changes;
@@ -197,15 +201,16 @@ static void big_slot_add(struct slot_race *r)
 	r->big_fd = fd;
 }
 
-/* As far as it is private just now. */
+/* A huge page of it: all of it takes as long as many rounds. */
 static void big_slot_map(struct slot_race *r)
 {
 	struct kvm_pre_fault_memory range = {
-		.gpa = BIG_GPA,
-		.size = BIG_SIZE,
+		.gpa = BIG_GPA + r->big_offset,
+		.size = GMEM_HUGE_SIZE,
 	};
 
 	__vcpu_ioctl(r->f.vcpu, KVM_PRE_FAULT_MEMORY, &range);
+	r->big_offset = (r->big_offset + GMEM_HUGE_SIZE) % BIG_SIZE;
 }
 
 static void *race_thread(void *arg)
@@ -221,12 +226,19 @@ static void *race_thread(void *arg)
 	return NULL;
 }
 
+static bool race_has_met(struct slot_race *r)
+{
+	sync_global_from_guest(r->f.vm, guest_passes);
+	return guest_passes && READ_ONCE(r->missing);
+}
+
 static void race_delete_and_create(struct slot_race *r)
 {
 	struct race_rng rng = { .state = race_seed() };
-	u64 end = now_ms() + RACE_MS, rounds;
+	u64 end = now_ms() + RACE_MS, late = now_ms() + LATE_MS, rounds;
 
-	for (rounds = 0; now_ms() < end; rounds++) {
+	for (rounds = 0; now_ms() < end || (!race_has_met(r) && now_ms() < late);
+	     rounds++) {
 		usleep(race_random_below(&rng, 3000));
 		slot_set(r, 0);
 		if (race_random_below(&rng, 2))
