@@ -34,6 +34,8 @@ struct race_ops {
 	void (*run_b)(void *ctx);
 	/* The post-condition: false ends the race.  Cleans up, too. */
 	bool (*check)(void *ctx);
+	/* Whether both outcomes were seen by now.  May be NULL. */
+	bool (*met)(void *ctx);
 };
 
 struct race_stats {
@@ -57,9 +59,10 @@ u64 race_random(struct race_rng *rng);
 u64 race_random_below(struct race_rng *rng, u64 bound);
 
 /*
- * Return: true if check() held in each loop, and A and B ran at the same time in
- * at least one.  To that end it goes on for up to a minute more; only if there
- * is just one CPU it does not count.  Prints seed and statistics.
+ * Return: true if check() held in each loop, A and B ran at the same time in at
+ * least one, and met() says true.  To that end it goes on for up to a minute
+ * more; only if there is just one CPU it does not count.  Prints seed and
+ * statistics.
  */
 bool race_run(const struct race_ops *ops, void *ctx, unsigned int max_loops,
 	      unsigned int max_ms, struct race_stats *stats);

@@ -248,6 +248,14 @@ static bool one_loop(struct race *r, struct race_rng *rng,
 	return false;
 }
 
+/* A single CPU is no fault of the test. */
+static bool has_met(const struct race *r, const struct race_stats *stats)
+{
+	if (r->one_cpu)
+		return stats->loops;
+	return stats->overlaps && (!r->ops->met || r->ops->met(r->ctx));
+}
+
 static void report(const struct race *r, const struct race_stats *stats)
 {
 	ksft_print_msg("%s: seed 0x%lx, %u loops in %lu ms, %u overlapped, A %lu ns, B %lu ns\n",
@@ -256,15 +264,9 @@ static void report(const struct race *r, const struct race_stats *stats)
 	if (stats->failed_at)
 		ksft_print_msg("%s: failed in loop %u\n", r->ops->name,
 			       stats->failed_at);
-	else if (!stats->overlaps)
+	else if (!stats->overlaps || !has_met(r, stats))
 		ksft_print_msg("%s: they never met%s\n", r->ops->name,
 			       r->one_cpu ? ", with one CPU" : "");
-}
-
-/* A single CPU is no fault of the test. */
-static bool has_met(const struct race *r, const struct race_stats *stats)
-{
-	return stats->overlaps || (r->one_cpu && stats->loops);
 }
 
 static void run_loops(struct race *r, struct race_stats *stats,

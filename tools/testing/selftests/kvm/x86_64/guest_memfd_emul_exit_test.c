@@ -469,7 +469,8 @@ static void test_exit_reason_is_not_read_back(void)
 	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_out, 0, 0);
 	s.run = f.vcpu->run;
 	pthread_create(&thread, NULL, scribble_thread, &s);
-	for (i = 0; i < SCRIBBLE_EXITS; i++) {
+	for (i = 0; i < SCRIBBLE_EXITS ||
+	     (!met && i < 100 * SCRIBBLE_EXITS); i++) {
 		int ret = __vcpu_run(f.vcpu);
 
 		TEST_ASSERT(!ret, "KVM_RUN %lu = %d, errno %d", i, ret, errno);
