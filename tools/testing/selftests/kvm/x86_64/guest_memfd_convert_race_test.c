@@ -28,7 +28,7 @@
 /* Of these pages the guest knows the contents; holes go to the others. */
 #define NR_KNOWN	192
 #define MAX_RANGE	16
-#define DEFAULT_MS	10000
+#define DEFAULT_MS	6000
 /* If nothing has been converted by then, or nothing was in use. */
 #define LATE_MS		60000
 

@@ -431,6 +431,303 @@ static void test_device_before_a_private_fault(void)
 	emul_restore();
 }
 
+/*
+ * A vCPU without long mode, whose code is this, in a VM whose only slot is at 0.
+ * What it needs of OLD_MODE_GPA is private, and at first nowhere.  A CPU does
+ * some of it by itself, another leaves it to KVM: real mode without unrestricted
+ * guest, task switches.  No guest can tell.
+ */
+#define OLD_MODE_SIZE	GMEM_PAGES(8)
+#define OLD_MODE_GPA	0x100000
+#define OLD_MODE_CODE	0x1000
+#define OLD_MODE_STACK	0x2000
+#define OLD_MODE_GDT	0x3000
+#define OLD_MODE_IDT	0x4000
+#define OLD_MODE_TSS	0x5000
+#define OLD_MODE_PD	0x6000
+/* Where it goes to if all is well: out %al, (%dx), with all bits of %dx set. */
+#define OLD_MODE_END	0x1800
+#define OLD_MODE_PORT	0xffff
+#define OLD_MODE_VECTOR	0x21
+
+#define SEL_CODE32	0x08
+#define SEL_DATA32	0x10
+#define SEL_TASK_A	0x18
+#define SEL_TASK_B	0x20
+#define DESC_CODE32	0x00cf9b000000ffffULL
+#define DESC_DATA32	0x00cf93000000ffffULL
+#define EFLAGS_IF	BIT(9)
+#define DESC_BUSY	BIT_ULL(41)
+#define DESC_TASK(base)	(DESC_TSS | (u64)(base) << 16)
+#define GATE_TASK	((u64)SEL_TASK_B << 16 | 0x85ULL << 40)
+
+/* The 32-bit task state segment, as far as it is used here. */
+struct tss32 {
+	u32 link, unused[6], cr3, eip, eflags, eax, ecx, edx, ebx, esp, ebp,
+	    esi, edi, es, cs, ss, ds, fs, gs, ldt, trace;
+};
+
+struct old_mode {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	u8 *mem;	/* at 0 */
+	u8 *hva;	/* at OLD_MODE_GPA, once it is provided */
+};
+
+static void old_mode_segment(struct kvm_segment *seg, bool protected, bool code)
+{
+	*seg = (struct kvm_segment) {
+		.limit = protected ? 0xffffffff : 0xffff,
+		.type = code && protected ? 11 : 3,
+		.present = 1,
+		.s = 1,
+		.db = protected,
+		.g = protected,
+	};
+	if (protected)
+		seg->selector = code ? SEL_CODE32 : SEL_DATA32;
+}
+
+static void old_mode_start(struct old_mode *m, bool protected,
+			   const void *code, size_t len)
+{
+	static const u8 end[] = { 0xee, 0xeb, 0xfd };	/* and again */
+	struct kvm_sregs sregs;
+	struct kvm_regs regs = {
+		.rip = OLD_MODE_CODE,
+		.rsp = OLD_MODE_STACK,
+		.rflags = 0x2,
+		.rdx = OLD_MODE_PORT,
+	};
+
+	alarm(LOOP_SECONDS);
+	m->vm = gmem_vm_create_barebones();
+	vm_ioctl(m->vm, KVM_SET_TSS_ADDR, (void *)0xfffbd000UL);
+	m->mem = gmem_alloc_hva(0, OLD_MODE_SIZE);
+	m->hva = gmem_alloc_hva(OLD_MODE_GPA, GMEM_PAGE_SIZE);
+	vm_set_user_memory_region2(m->vm, 0, 0, 0, OLD_MODE_SIZE, m->mem, -1, 0);
+	vm_mem_set_private(m->vm, OLD_MODE_GPA, GMEM_PAGE_SIZE);
+	m->vcpu = __vm_vcpu_add(m->vm, 0);
+
+	memcpy(m->mem + OLD_MODE_CODE, code, len);
+	memcpy(m->mem + OLD_MODE_END, end, sizeof(end));
+	vcpu_sregs_get(m->vcpu, &sregs);
+	sregs.cr0 = X86_CR0_ET | (protected ? X86_CR0_PE : 0);
+	old_mode_segment(&sregs.cs, protected, true);
+	old_mode_segment(&sregs.ds, protected, false);
+	sregs.es = sregs.ds;
+	sregs.fs = sregs.ds;
+	sregs.gs = sregs.ds;
+	sregs.ss = sregs.ds;
+	vcpu_sregs_set(m->vcpu, &sregs);
+	vcpu_regs_set(m->vcpu, &regs);
+}
+
+/* Twice: it starts over, and has done nothing. */
+static void old_mode_expect_fault(struct old_mode *m, u64 rip)
+{
+	struct kvm_regs regs;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		guest_expect_private_fault(m->vcpu, OLD_MODE_GPA);
+		vcpu_regs_get(m->vcpu, &regs);
+		ASSERT_EQ(regs.rip, rip);
+		ASSERT_EQ(regs.rsp, OLD_MODE_STACK);
+	}
+}
+
+/* With its memory, the guest comes to OLD_MODE_END. */
+static void old_mode_run(struct old_mode *m)
+{
+	struct kvm_run *run = m->vcpu->run;
+
+	vm_set_user_memory_region2(m->vm, 1, 0, OLD_MODE_GPA, GMEM_PAGE_SIZE,
+				   m->hva, -1, 0);
+	vm_mem_set_shared(m->vm, OLD_MODE_GPA, GMEM_PAGE_SIZE);
+	ASSERT_EQ(guest_cmd_run(m->vcpu), 0);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_IO &&
+		    run->io.port == OLD_MODE_PORT, "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+}
+
+static void old_mode_end(struct old_mode *m)
+{
+	kvm_vm_free(m->vm);
+	gmem_free_hva(m->mem, OLD_MODE_SIZE);
+	gmem_free_hva(m->hva, GMEM_PAGE_SIZE);
+}
+
+/* Paging is turned on; KVM loads the four entries of the first table. */
+static void test_page_directory_pointers_exit(void)
+{
+	static const u8 code[] = {
+		0x0f, 0x20, 0xc0,			/* mov %cr0, %eax */
+		0x0d, 0x00, 0x00, 0x00, 0x80,		/* or $X86_CR0_PG, %eax */
+		0x0f, 0x22, 0xc0,			/* mov %eax, %cr0 */
+		0xe9, 0xf0, 0x07, 0x00, 0x00,		/* jmp OLD_MODE_END */
+	};
+	struct kvm_sregs sregs;
+	struct old_mode m;
+
+	old_mode_start(&m, true, code, sizeof(code));
+	vcpu_sregs_get(m.vcpu, &sregs);
+	sregs.cr3 = OLD_MODE_GPA;
+	sregs.cr4 |= X86_CR4_PAE;
+	vcpu_sregs_set(m.vcpu, &sregs);
+	*(u64 *)m.hva = OLD_MODE_PD | PTE_PRESENT_MASK;
+	*(u64 *)(m.mem + OLD_MODE_PD) = PTE_PRESENT_MASK | PTE_WRITABLE_MASK |
+					PTE_LARGE_MASK;
+
+	old_mode_expect_fault(&m, OLD_MODE_CODE + 8);
+	vcpu_sregs_get(m.vcpu, &sregs);
+	TEST_ASSERT(!(sregs.cr0 & X86_CR0_PG), "paging is on");
+	old_mode_run(&m);
+	vcpu_sregs_get(m.vcpu, &sregs);
+	TEST_ASSERT(sregs.cr0 & X86_CR0_PG, "paging is off");
+	old_mode_end(&m);
+}
+
+/* An interrupt whose vector, or whose stack, is not there. */
+static void check_real_mode_interrupt(bool stack)
+{
+	static const u8 code[] = { 0xeb, 0xfe };
+	struct kvm_interrupt irq = { .irq = OLD_MODE_VECTOR };
+	u16 *frame, *vector;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct old_mode m;
+	int i;
+
+	old_mode_start(&m, false, code, sizeof(code));
+	vcpu_sregs_get(m.vcpu, &sregs);
+	vcpu_regs_get(m.vcpu, &regs);
+	regs.rflags |= EFLAGS_IF;
+	sregs.idt.limit = 0x3ff;
+	if (stack) {
+		/* The last bytes that a segment in real mode reaches. */
+		sregs.ss.base = OLD_MODE_GPA - 0xf000;
+		sregs.ss.selector = sregs.ss.base >> 4;
+		regs.rsp = 0xfff0;
+		frame = (u16 *)(m.hva + 0xfff0 - 0xf000 - 6);
+		vector = (u16 *)m.mem;
+	} else {
+		sregs.idt.base = OLD_MODE_GPA;
+		frame = (u16 *)(m.mem + OLD_MODE_STACK - 6);
+		vector = (u16 *)m.hva;
+	}
+	vector[2 * OLD_MODE_VECTOR] = OLD_MODE_END;
+	vcpu_sregs_set(m.vcpu, &sregs);
+	vcpu_regs_set(m.vcpu, &regs);
+	vcpu_ioctl(m.vcpu, KVM_INTERRUPT, &irq);
+	for (i = 0; i < 2; i++)
+		guest_expect_private_fault(m.vcpu, OLD_MODE_GPA);
+	old_mode_run(&m);
+	TEST_ASSERT(frame[0] == OLD_MODE_CODE && !frame[1] &&
+		    (frame[2] & EFLAGS_IF), "pushed 0x%x 0x%x 0x%x",
+		    frame[0], frame[1], frame[2]);
+	vcpu_regs_get(m.vcpu, &regs);
+	TEST_ASSERT(!(regs.rflags & EFLAGS_IF) &&
+		    regs.rsp == (stack ? 0xfff0 : OLD_MODE_STACK) - 6,
+		    "rflags 0x%llx rsp 0x%llx", regs.rflags, regs.rsp);
+	old_mode_end(&m);
+}
+
+static void test_real_mode_vector_exits(void)
+{
+	check_real_mode_interrupt(false);
+}
+
+static void test_real_mode_stack_exits(void)
+{
+	check_real_mode_interrupt(true);
+}
+
+/*
+ * From task A to task B; B's state is not there, or A's, or both.  As a jump, or
+ * as an interrupt by the instruction for it, which links B to A.
+ */
+static void check_task_switch(bool gate, bool old, bool new)
+{
+	static const u8 jump[] = {
+		0xea, 0, 0, 0, 0, SEL_TASK_B, 0,	/* ljmp $SEL_TASK_B, $0 */
+		0xeb, 0xfe,
+	};
+	static const u8 interrupt[] = { 0xcd, OLD_MODE_VECTOR, 0xeb, 0xfe };
+	u64 a_gpa = old ? OLD_MODE_GPA : OLD_MODE_TSS;
+	u64 b_gpa = (new ? OLD_MODE_GPA : OLD_MODE_TSS) + 0x800;
+	struct kvm_sregs sregs;
+	struct tss32 *a, *b;
+	struct old_mode m;
+	u64 *gdt;
+
+	if (gate)
+		old_mode_start(&m, true, interrupt, sizeof(interrupt));
+	else
+		old_mode_start(&m, true, jump, sizeof(jump));
+	gdt = (u64 *)(m.mem + OLD_MODE_GDT);
+	gdt[SEL_CODE32 / 8] = DESC_CODE32;
+	gdt[SEL_DATA32 / 8] = DESC_DATA32;
+	gdt[SEL_TASK_A / 8] = DESC_TASK(a_gpa) | DESC_BUSY;
+	gdt[SEL_TASK_B / 8] = DESC_TASK(b_gpa);
+	((u64 *)(m.mem + OLD_MODE_IDT))[OLD_MODE_VECTOR] = GATE_TASK;
+	a = (struct tss32 *)((old ? m.hva : m.mem + OLD_MODE_TSS));
+	b = (struct tss32 *)((new ? m.hva : m.mem + OLD_MODE_TSS) + 0x800);
+	*b = (struct tss32) {
+		.eip = OLD_MODE_END, .eflags = 0x2, .edx = OLD_MODE_PORT,
+		.esp = OLD_MODE_STACK, .cs = SEL_CODE32, .ss = SEL_DATA32,
+		.ds = SEL_DATA32, .es = SEL_DATA32, .fs = SEL_DATA32,
+		.gs = SEL_DATA32,
+	};
+
+	vcpu_sregs_get(m.vcpu, &sregs);
+	sregs.gdt.base = OLD_MODE_GDT;
+	sregs.gdt.limit = SEL_TASK_B + 7;
+	sregs.idt.base = OLD_MODE_IDT;
+	sregs.idt.limit = 8 * OLD_MODE_VECTOR + 7;
+	sregs.tr = (struct kvm_segment) {
+		.base = a_gpa, .limit = 0x67, .selector = SEL_TASK_A,
+		.type = 11, .present = 1,
+	};
+	vcpu_sregs_set(m.vcpu, &sregs);
+
+	old_mode_expect_fault(&m, OLD_MODE_CODE);
+	vcpu_sregs_get(m.vcpu, &sregs);
+	ASSERT_EQ(sregs.tr.selector, SEL_TASK_A);
+	/* What A had may be saved already, and is once more. */
+	TEST_ASSERT(!(gdt[SEL_TASK_B / 8] & DESC_BUSY), "half a switch");
+
+	old_mode_run(&m);
+	vcpu_sregs_get(m.vcpu, &sregs);
+	ASSERT_EQ(sregs.tr.selector, SEL_TASK_B);
+	ASSERT_EQ(a->eip, OLD_MODE_CODE + (gate ? 2 : 7));
+	ASSERT_EQ(b->link, gate ? SEL_TASK_A : 0);
+	TEST_ASSERT(!(gdt[SEL_TASK_A / 8] & DESC_BUSY) == !gate &&
+		    gdt[SEL_TASK_B / 8] & DESC_BUSY, "tasks 0x%lx 0x%lx",
+		    gdt[SEL_TASK_A / 8], gdt[SEL_TASK_B / 8]);
+	old_mode_end(&m);
+}
+
+static void test_jump_to_a_missing_task_exits(void)
+{
+	check_task_switch(false, false, true);
+}
+
+static void test_jump_from_a_missing_task_exits(void)
+{
+	check_task_switch(false, true, false);
+}
+
+static void test_interrupt_by_a_missing_task_exits(void)
+{
+	check_task_switch(true, false, true);
+}
+
+static void test_interrupt_of_a_missing_task_exits(void)
+{
+	check_task_switch(true, true, true);
+}
+
 /* The exit reason is userspace's, and no memory of KVM's. */
 
 #define SCRIBBLE_EXITS	20000
@@ -469,8 +766,7 @@ static void test_exit_reason_is_not_read_back(void)
 	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_out, 0, 0);
 	s.run = f.vcpu->run;
 	pthread_create(&thread, NULL, scribble_thread, &s);
-	for (i = 0; i < SCRIBBLE_EXITS ||
-	     (!met && i < 100 * SCRIBBLE_EXITS); i++) {
+	for (i = 0; i < SCRIBBLE_EXITS; i++) {
 		int ret = __vcpu_run(f.vcpu);
 
 		TEST_ASSERT(!ret, "KVM_RUN %lu = %d, errno %d", i, ret, errno);
@@ -646,6 +942,13 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_private_apic_page_is_not_read),
 	GMEM_TEST(test_private_apic_page_is_not_written),
 	GMEM_TEST(test_device_before_a_private_fault),
+	GMEM_TEST(test_page_directory_pointers_exit),
+	GMEM_TEST(test_real_mode_vector_exits),
+	GMEM_TEST(test_real_mode_stack_exits),
+	GMEM_TEST(test_jump_to_a_missing_task_exits),
+	GMEM_TEST(test_jump_from_a_missing_task_exits),
+	GMEM_TEST(test_interrupt_by_a_missing_task_exits),
+	GMEM_TEST(test_interrupt_of_a_missing_task_exits),
 	GMEM_TEST(test_exit_reason_is_not_read_back),
 	GMEM_TEST(test_hypercall_has_succeeded),
 	GMEM_TEST(test_ud_is_not_delivered),

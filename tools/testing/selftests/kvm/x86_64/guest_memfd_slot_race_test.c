@@ -28,7 +28,7 @@
 #define GUEST_MEMFD_FLAG_MMAP	BIT_ULL(0)
 #endif
 
-#define RACE_MS		4000
+#define RACE_MS		2500
 /* If the guest has not found the slot by then, or not missed it. */
 #define LATE_MS		60000
 #define STRING_BYTES	0x80
