@@ -488,6 +488,8 @@ static void test_much_at_once_stalls_nobody(void)
 	pthread_t thread;
 	u64 offset;
 
+	/* With lockdep and KASAN, on a busy machine, this is minutes. */
+	alarm(2 * GMEM_TEST_TIMEOUT);
 	gmem_conv_setup(&l.m, LARGE_SIZE);
 	for (offset = 0; offset < LARGE_SIZE; offset += P)
 		WRITE_ONCE(l.m.mem[offset], 1);
