@@ -24,7 +24,7 @@
 #define TOLERANCE_KB	2048
 #define GPA		GMEM_DATA_GPA
 #define SLOT		GMEM_DATA_SLOT
-#define NR_CYCLES	200
+#define NR_CYCLES	500
 #define NR_VMS		100	/* creating and destroying one is slow */
 
 /* A VM with a vCPU and a file, all of it allocated and bound. */

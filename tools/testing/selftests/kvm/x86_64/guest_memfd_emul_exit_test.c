@@ -2,11 +2,12 @@
 /*
  * How KVM_RUN leaves when KVM itself cannot do what the guest has asked for.
  *
- * Descriptor tables and their operands in private memory that is not there are
- * KVM_EXIT_MEMORY_FAULT, as any other access; what userspace writes to the exit
- * reason in struct kvm_run decides nothing; a hypercall has succeeded unless
- * userspace says otherwise; an event that cannot be delivered, because the IDT is
- * no memory, is KVM_INTERNAL_ERROR_DELIVERY_EV.
+ * Descriptor tables and their operands, task states, and vectors of real mode, in
+ * private memory that is not there, are KVM_EXIT_MEMORY_FAULT, as any other
+ * access; what userspace writes to the exit reason in struct kvm_run decides
+ * nothing; a hypercall has succeeded unless userspace says otherwise; an event
+ * that cannot be delivered, because the IDT is no memory, is
+ * KVM_INTERNAL_ERROR_DELIVERY_EV.
  */
 #include <asm/kvm_para.h>
 #include <linux/kvm_para.h>
@@ -432,10 +433,10 @@ static void test_device_before_a_private_fault(void)
 }
 
 /*
- * A vCPU without long mode, whose code is this, in a VM whose only slot is at 0.
- * What it needs of OLD_MODE_GPA is private, and at first nowhere.  A CPU does
- * some of it by itself, another leaves it to KVM: real mode without unrestricted
- * guest, task switches.  No guest can tell.
+ * A vCPU without long mode runs a few bytes of code.  The VM's only slot is at 0;
+ * OLD_MODE_GPA, where something lies that the CPU or KVM needs, is private and in
+ * no slot at first.  Interrupts in real mode and task switches are done by some
+ * CPUs and left to KVM by others, and the guest sees no difference.
  */
 #define OLD_MODE_SIZE	GMEM_PAGES(8)
 #define OLD_MODE_GPA	0x100000
@@ -671,7 +672,7 @@ static void check_task_switch(bool gate, bool old, bool new)
 	gdt[SEL_TASK_A / 8] = DESC_TASK(a_gpa) | DESC_BUSY;
 	gdt[SEL_TASK_B / 8] = DESC_TASK(b_gpa);
 	((u64 *)(m.mem + OLD_MODE_IDT))[OLD_MODE_VECTOR] = GATE_TASK;
-	a = (struct tss32 *)((old ? m.hva : m.mem + OLD_MODE_TSS));
+	a = (struct tss32 *)(old ? m.hva : m.mem + OLD_MODE_TSS);
 	b = (struct tss32 *)((new ? m.hva : m.mem + OLD_MODE_TSS) + 0x800);
 	*b = (struct tss32) {
 		.eip = OLD_MODE_END, .eflags = 0x2, .edx = OLD_MODE_PORT,

@@ -182,16 +182,17 @@ static void test_accesses_are_over_when_a_page_is_taken_away(void)
 	};
 	static struct access s = { .used = NR_SUPPLY };
 	struct race_stats stats;
+	bool ok;
 
 	poison_require();
 	host_set_thp("never");
 	guest_start_private(&s.f, SUPPLY_SIZE);
 	admin_trace_start(events, ARRAY_SIZE(events));
 	s.nr_all = count_accesses(&s);
-	TEST_ASSERT(race_run(&ops, &s, MAX_LOOPS, MAX_MS, &stats),
-		    "they never met, or loop %u", stats.failed_at);
+	ok = race_run(&ops, &s, MAX_LOOPS, MAX_MS, &stats);
 	ksft_print_msg("%u loops, %u with an error among the %u accesses\n",
 		       stats.loops, s.nr_met, s.nr_all);
+	TEST_ASSERT(ok, "they never met, or loop %u", stats.failed_at);
 	guest_end(&s.f);
 	poison_undo_all();
 }

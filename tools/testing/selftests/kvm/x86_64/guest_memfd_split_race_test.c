@@ -20,7 +20,7 @@
 
 #define SIZE		(2 * H)
 #define LOOPS		300
-#define MAX_MS		4000
+#define MAX_MS		6000
 /* In the second folio: what is punched, and what the other side uses. */
 #define HOLE		(H + 16 * P)
 #define OTHER		(H + 300 * P)
