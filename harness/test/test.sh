@@ -91,10 +91,18 @@ show() {
 		canary:*) again="make test KERNEL=canary" ;;
 		esac
 		say "     log: ${log#"$TOP/"}; alone: $again"
-		# CI keeps no logs: how the test ended has to stand in its output.
+		# CI keeps no logs: what the first failed sub-test said, and how the
+		# test ended, has to stand in its output.
 		[[ ! -s $log || $log == */console ]] || awk '
 			/^== .*console$/ { exit }
-			!/^(== \/|@@|ok )/ { print "     | " $0 }' "$log" | tail -n 12
+			/^(== \/|@@|ok )/ { next }
+			{ line[++n] = $0 }
+			/^not ok / && !bad { bad = n }
+			END {
+				for (i = 1; i <= n; i++)
+					if ((i > bad - 12 && i <= bad) || i > n - 12)
+						print "     | " line[i]
+			}' "$log"
 	done <"$dir/results"
 }
 

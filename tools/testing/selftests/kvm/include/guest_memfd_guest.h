@@ -125,6 +125,9 @@ void host_fill(void *hva, u64 gpa, u64 size, u64 tag);
 void host_check(const void *hva, u64 gpa, u64 size, u64 tag);
 void host_check_zero(const void *hva, u64 size);
 
+/* A number of KVM's statistics about a vCPU. */
+u64 vcpu_get_stat(struct kvm_vcpu *vcpu, const char *name);
+
 /*
  * Set transparent_hugepage/enabled; put back at exit().  Skips the test if
  * the kernel has no such setting.

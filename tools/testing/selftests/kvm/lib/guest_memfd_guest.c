@@ -273,6 +273,27 @@ void host_dirty_free_memory(u64 size)
 	munmap(mem, size);
 }
 
+u64 vcpu_get_stat(struct kvm_vcpu *vcpu, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *descs, *desc;
+	int fd = vcpu_get_stats_fd(vcpu);
+	u64 value = -1ULL;
+	u32 i;
+
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+	for (i = 0; i < header.num_desc; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (!strcmp(desc->name, name))
+			read_stat_data(fd, &header, desc, &value, 1);
+	}
+	free(descs);
+	close(fd);
+	TEST_ASSERT(value != -1ULL, "no statistic %s", name);
+	return value;
+}
+
 struct kvm_vm *guest_vm_create(u32 nr_vcpus, struct kvm_vcpu *vcpus[],
 			       u64 size, struct gmem_slot *slot)
 {

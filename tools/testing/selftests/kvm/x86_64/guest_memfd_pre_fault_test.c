@@ -87,32 +87,11 @@ static void start(struct guest_fixture *f, enum memory memory, u64 size)
 		guest_start_private(f, size);
 }
 
-static u64 vcpu_stat(struct kvm_vcpu *vcpu, const char *name)
-{
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *descs, *desc;
-	int fd = vcpu_get_stats_fd(vcpu);
-	u64 value = -1ULL;
-	u32 i;
-
-	read_stats_header(fd, &header);
-	descs = read_stats_descriptors(fd, &header);
-	for (i = 0; i < header.num_desc; i++) {
-		desc = get_stats_descriptor(descs, i, &header);
-		if (!strcmp(desc->name, name))
-			read_stat_data(fd, &header, desc, &value, 1);
-	}
-	free(descs);
-	close(fd);
-	TEST_ASSERT(value != -1ULL, "no statistic %s", name);
-	return value;
-}
-
 /* Nothing of the range can be mapped, and nothing happens. */
 static void expect_error(struct kvm_vcpu *vcpu, u64 gpa, u64 size, int err)
 {
-	u64 fixed = vcpu_stat(vcpu, "pf_fixed");
-	u64 mmio = vcpu_stat(vcpu, "pf_mmio_spte_created");
+	u64 fixed = vcpu_get_stat(vcpu, "pf_fixed");
+	u64 mmio = vcpu_get_stat(vcpu, "pf_mmio_spte_created");
 	u64 left;
 	int ret;
 
@@ -122,8 +101,8 @@ static void expect_error(struct kvm_vcpu *vcpu, u64 gpa, u64 size, int err)
 		    "0x%lx + 0x%lx: %d, 0x%lx left, wanted %d", gpa, size, ret,
 		    left, -err);
 	ASSERT_EQ(vcpu->run->exit_reason, NO_EXIT);
-	ASSERT_EQ(vcpu_stat(vcpu, "pf_fixed"), fixed);
-	ASSERT_EQ(vcpu_stat(vcpu, "pf_mmio_spte_created"), mmio);
+	ASSERT_EQ(vcpu_get_stat(vcpu, "pf_fixed"), fixed);
+	ASSERT_EQ(vcpu_get_stat(vcpu, "pf_mmio_spte_created"), mmio);
 }
 
 /*
@@ -192,7 +171,7 @@ static void test_flags_and_padding_are_refused(void)
 		ASSERT_EQ(vcpu_pre_fault_once(f.vcpu, &range), -EINVAL);
 	}
 	ASSERT_EQ(gmem_allocated(f.slot.fd), 0UL);
-	ASSERT_EQ(vcpu_stat(f.vcpu, "pf_fixed"), 0UL);
+	ASSERT_EQ(vcpu_get_stat(f.vcpu, "pf_fixed"), 0UL);
 	guest_end(&f);
 }
 
@@ -364,10 +343,10 @@ static void test_slot_end_is_partial_progress_default(void)
 static void expect_mappings(struct guest_fixture *f, u64 offset, u64 size,
 			    u64 nr)
 {
-	u64 before = vcpu_stat(f->vcpu, "pf_fixed");
+	u64 before = vcpu_get_stat(f->vcpu, "pf_fixed");
 
 	vcpu_pre_fault(f->vcpu, GMEM_DATA_GPA + offset, size);
-	ASSERT_EQ(vcpu_stat(f->vcpu, "pf_fixed") - before, nr);
+	ASSERT_EQ(vcpu_get_stat(f->vcpu, "pf_fixed") - before, nr);
 }
 
 static void test_huge_mapping_counts_to_its_end(void)
@@ -461,7 +440,7 @@ static void test_signals_interrupt_a_large_range(void)
 
 	ksft_print_msg("%u signals, %u partial results\n", nr_signals, partial);
 	TEST_ASSERT(nr_signals && partial, "the call was not interrupted");
-	ASSERT_EQ(vcpu_stat(f.vcpu, "pf_fixed"), size / GMEM_PAGE_SIZE);
+	ASSERT_EQ(vcpu_get_stat(f.vcpu, "pf_fixed"), size / GMEM_PAGE_SIZE);
 	guest_end(&f);
 	gmem_slot_free(&slot);
 }
@@ -484,10 +463,10 @@ static void warm_up(struct guest_fixture *f)
 static u64 faults_of(struct guest_fixture *f, enum guest_op op, u64 gpa,
 		     u64 size, u64 tag)
 {
-	u64 before = vcpu_stat(f->vcpu, "pf_taken");
+	u64 before = vcpu_get_stat(f->vcpu, "pf_taken");
 
 	guest_do(f->vcpu, op, gpa, size, tag);
-	return vcpu_stat(f->vcpu, "pf_taken") - before;
+	return vcpu_get_stat(f->vcpu, "pf_taken") - before;
 }
 
 /* The second half shows that faults would be noticed. */
@@ -769,7 +748,7 @@ static void check_nested(bool nested_paging, int err)
 
 	leave_nested_guest(f.vcpu);
 	vcpu_pre_fault(f.vcpu, GMEM_DATA_GPA, SIZE);
-	ASSERT_EQ(vcpu_stat(f.vcpu, "pf_fixed"), NR_PAGES);
+	ASSERT_EQ(vcpu_get_stat(f.vcpu, "pf_fixed"), NR_PAGES);
 	guest_end(&f);
 }
 
