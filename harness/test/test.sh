@@ -33,7 +33,7 @@ canary() {
 	awk -F'\t' -v OFS='\t' '
 		NR == FNR { want[$1] = $6; next }
 		$3 == "vm" { want["vm"] = "FAIL lost 2 time" }
-		$3 == "emulator" { want["emulator"] = "FAIL lost 2 time" }
+		$3 == "emulator" { want["emulator"] = "FAIL lost 3 time" }
 		{
 			split(want[$3], w, " ")
 			re = substr(want[$3], length(w[1]) + 2)

@@ -649,7 +649,7 @@ static void check_pays(struct admin_cgroup *cg)
 
 static void test_mapping_much_pays_for_memory_high(void)
 {
-	struct kvm_vm *vm = gmem_vm_create_barebones();
+	struct kvm_vm *vm = vm_create_barebones();
 	int fd = vm_create_guest_memfd(vm, MANY_SIZE, GMEM_SHARED_FLAGS);
 	struct admin_cgroup cg;
 	char *mem;
