@@ -383,7 +383,7 @@ static struct result measure_once(struct guest *g, struct guest *other,
 	r.faults = 100 * with.faults * alone.nr / (alone.faults * with.nr);
 	r.speed = 100 * lower_quartile(alone.cpu_ns, alone.nr) /
 		  lower_quartile(with.cpu_ns, with.nr);
-	ksft_print_msg("%s: %u %% of the speed (by the clock %lu %%), %u %% of the faults, %u times (%u undisturbed)\n",
+	ksft_print_msg("%s: speed %u %% (clock %lu %%), faults %u %%, %u times (%u alone)\n",
 		       what, r.speed,
 		       100 * lower_quartile(alone.clock_ns, alone.nr) /
 		       lower_quartile(with.clock_ns, with.nr),
