@@ -39,13 +39,28 @@ run-sample: assemble ## boot the kernel and run the small sample VMM in it
 	@$H/build/initramfs.sh sample
 	@$H/vm/run.sh sample/guest_memfd_vmm
 
-test: assemble	## build everything, boot the kernels, run all tests, judge
-	@$H/build/together.sh "tree/base.sh peer" "qemu/build.sh" "build/build.sh default" \
-		$(if $(filter default shadow canary,$(KERNEL)),,"build/build.sh debug")
-	@$H/build/selftests.sh ours sample peer
-	@$H/qemu/debian.sh
+test: deps	## build everything, boot the kernels, run all tests, judge
+	@echo 'Building side by side: QEMU, kernels, tests; logs: build/logs/'
+	@$(MAKE) -s -j --output-sync=target build-debian build-default build-ours build-peer \
+		$(if $(filter default shadow canary,$(KERNEL)),,build-debug)
 	@$H/build/initramfs.sh ours peer $(if $(LONG),mainline) sample qemu debian
 	@$H/test/test.sh $(KERNEL)
+
+# Unpacking, configuring and the end of a kernel's build keep one core busy;
+# beside one another these fill all.
+build-tree:
+	@$H/tree/assemble.sh
+build-default build-debug: build-%: build-tree
+	@$H/build/build.sh $*
+build-ours: build-tree
+	@$H/build/selftests.sh ours sample
+build-peer:
+	@$H/tree/base.sh peer
+	@$H/build/selftests.sh peer
+build-qemu:
+	@$H/qemu/build.sh
+build-debian: build-qemu
+	@$H/qemu/debian.sh
 
 test-all: assemble ## test, and what takes long or a newer kernel's tests
 	@$H/build/mainline.sh
@@ -106,4 +121,5 @@ clean:		## remove build/, downloads and compiler cache included
 
 .PHONY: help deps assemble kernel run run-sample test test-all bench boot boot-guest compare \
 	check check-all check-topics apply export export-qemu refresh refresh-qemu \
-	bump clean
+	bump clean build-tree build-default build-debug build-ours build-peer build-qemu \
+	build-debian

@@ -53,6 +53,9 @@ step() {
 	say "done in $((SECONDS - start)) s"
 }
 
+# apt_locked COMMAND...: with no other script of this tree in apt.
+apt_locked() ( flock 8; exec "$@" ) 8>"$BUILD/lock.apt"
+
 # need PACKAGE...: install the Debian packages that are missing, saying so.
 need() {
 	local p missing=() sudo=()
@@ -67,7 +70,7 @@ need() {
 			die "not root and no sudo; install: ${missing[*]}"
 		sudo=(sudo)
 	fi
-	step apt-update "${sudo[@]}" apt-get update
-	step apt-install "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+	step apt-update apt_locked "${sudo[@]}" apt-get update
+	step apt-install apt_locked "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends "${missing[@]}"
 }

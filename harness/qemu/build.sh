@@ -51,7 +51,7 @@ install_qemu() {
 
 need gcc libc6-dev ccache ninja-build pkg-config python3-venv libglib2.0-dev \
 	libfdt-dev zlib1g-dev flex bison busybox-static cpio
-lock_build
+lock_build qemu
 qemu_base
 qemu_assemble
 [[ ${1:-} != source ]] || exit 0

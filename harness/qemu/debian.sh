@@ -46,5 +46,5 @@ fetch() {
 	rm -rf "$root" "$APT"/cache/archives/*.deb
 }
 
-lock_build
+lock_build qemu
 [[ -e $out/version ]] || step qemu-debian fetch

@@ -13,7 +13,7 @@
 . "$(dirname "$0")/../tree/series.inc.sh"
 . "$(dirname "$0")/source.inc.sh"
 
-lock_build
+lock_build qemu
 qemu_base
 LINUX=$QEMU_SRC
 tmp=$(mktemp -d "$BUILD/refresh.XXXXXX")

@@ -113,10 +113,9 @@ do_peer() {
 	step peer fetch_peer
 }
 
-lock_build
 case ${1:-} in
-'')		do_base ;;
-worktree)	do_base; do_worktree ;;
-peer)		do_peer ;;
+'')		lock_build; do_base ;;
+worktree)	lock_build; do_base; do_worktree ;;
+peer)		lock_build peer; do_peer ;;
 *)		die "usage: harness/tree/base.sh [worktree|peer]" ;;
 esac

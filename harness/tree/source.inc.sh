@@ -15,19 +15,21 @@ shopt -s inherit_errexit
 
 DL=$BUILD/dl
 
-# lock_build: one script at a time changes build/linux; held until exit.
+# lock_build [WHAT]: one script at a time changes build/linux; held until exit.
+# WHAT: another tree in build/, with a lock of its own: qemu, peer.
 lock_build() {
-	[[ ${HARNESS_LOCKED:-} ]] && return
-	exec 9>"$BUILD/lock"
-	flock -n 9 || { say "waiting for another harness script"; flock 9; }
-	export HARNESS_LOCKED=1
+	local what=${1:-linux} fd
+	[[ " ${HARNESS_LOCKED:-} " != *" $what "* ]] || return 0
+	exec {fd}>"$BUILD/lock.$what"
+	flock -n "$fd" || { say "waiting for another harness script"; flock "$fd"; }
+	export HARNESS_LOCKED="${HARNESS_LOCKED:-} $what"
 }
 
 # apt_update: fetch the package lists, as root or through sudo.
 apt_update() {
 	local sudo=()
 	(( EUID == 0 )) || sudo=(sudo -n)
-	"${sudo[@]}" apt-get update >"$LOGS/apt-update.log" 2>&1 </dev/null
+	apt_locked "${sudo[@]}" apt-get update >"$LOGS/apt-update.log" 2>&1 </dev/null
 }
 
 sha_ok() { [[ -f $1 && $(sha256sum <"$1") == "$2"* ]]; }
