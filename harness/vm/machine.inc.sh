@@ -52,6 +52,8 @@ boot() {
 		image=$BUILD/debug/bzImage
 		read -ra args <<<"$DEBUG_ARGS kvm_amd.npt=0" ;;
 	esac
+	# The kernel hands on to init what it does not know itself.
+	[[ ${LONG:-} ]] || args+=(RACE_PERCENT=50)
 	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
 	# shellcheck disable=SC2034 # read by vm_start
 	VM_ARGS=(-pidfile "$dir/pid")

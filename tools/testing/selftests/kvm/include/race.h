@@ -16,7 +16,8 @@
  * A race that the two never ran says nothing: it has failed.
  *
  * Environment: RACE_SEED (repeat a run), RACE_LOOPS and RACE_MS (limits per
- * race; the limit that is reached first counts).
+ * race; the limit that is reached first counts), RACE_PERCENT (of the time that
+ * a race has without RACE_MS).
  */
 #ifndef SELFTEST_KVM_RACE_H
 #define SELFTEST_KVM_RACE_H
@@ -57,6 +58,9 @@ u64 race_seed(void);
 u64 race_random(struct race_rng *rng);
 /* Return: a value in [0, bound), 0 if @bound is 0. */
 u64 race_random_below(struct race_rng *rng, u64 bound);
+
+/* Return: how long a race lasts whose time is @ms unless the environment says otherwise. */
+unsigned int race_ms(unsigned int ms);
 
 /*
  * Return: true if check() held in each loop, A and B ran at the same time in at

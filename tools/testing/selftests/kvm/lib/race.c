@@ -184,6 +184,11 @@ static unsigned int limit(const char *name, unsigned int value)
 	return env ? strtoul(env, NULL, 0) : value;
 }
 
+unsigned int race_ms(unsigned int ms)
+{
+	return limit("RACE_MS", (u64)ms * limit("RACE_PERCENT", 100) / 100);
+}
+
 /*
  * Hold back A by up to B's run time, or B by up to A's.  As long as they have
  * never met, what the samples say may be wrong: do not, in every second loop.
@@ -318,8 +323,7 @@ bool race_run(const struct race_ops *ops, void *ctx, unsigned int max_loops,
 	TEST_ASSERT(!ret, "pthread_create() failed: %s", strerror(ret));
 
 	pin(&r, A);
-	run_loops(&r, stats, limit("RACE_LOOPS", max_loops),
-		  limit("RACE_MS", max_ms));
+	run_loops(&r, stats, limit("RACE_LOOPS", max_loops), race_ms(max_ms));
 	r.stop = true;
 	meet(&r, A);
 	pthread_join(thread, NULL);

@@ -8,7 +8,7 @@
  * seen: by the guest, anything but what it has written to private memory; by the
  * host, anything that the guest has written there.
  *
- * Environment: RACE_SEED, and RACE_MS for the time that each test takes.
+ * Environment: RACE_SEED; RACE_MS and RACE_PERCENT for how long each test takes.
  */
 #define _GNU_SOURCE /* for O_DIRECT and vmsplice(2) */
 #include <pthread.h>
@@ -297,7 +297,6 @@ static void torture_end(struct torture *t)
 static void torture(void *(*const *threads)(void *), int nr, bool users)
 {
 	struct sigaction act = { .sa_handler = write_handler };
-	const char *ms = getenv("RACE_MS");
 	struct race_rng rng;
 	pthread_t ids[8];
 	struct torture t;
@@ -311,7 +310,7 @@ static void torture(void *(*const *threads)(void *), int nr, bool users)
 	for (i = 0; i < nr; i++)
 		TEST_ASSERT(!pthread_create(&ids[i], NULL, threads[i], &t),
 			    "no thread");
-	stop = gmem_now() + (ms ? atoi(ms) : DEFAULT_MS) * MS;
+	stop = gmem_now() + race_ms(DEFAULT_MS) * MS;
 	last = stop + LATE_MS * MS;
 	for (tag = 1; gmem_now() < stop ||
 	     ((!t.converted || (users && !t.busy)) && gmem_now() < last);

@@ -235,7 +235,7 @@ static bool race_has_met(struct slot_race *r)
 static void race_delete_and_create(struct slot_race *r)
 {
 	struct race_rng rng = { .state = race_seed() };
-	u64 end = now_ms() + RACE_MS, late = now_ms() + LATE_MS, rounds;
+	u64 end = now_ms() + race_ms(RACE_MS), late = now_ms() + LATE_MS, rounds;
 
 	for (rounds = 0; now_ms() < end || (!race_has_met(r) && now_ms() < late);
 	     rounds++) {
