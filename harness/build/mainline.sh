@@ -67,7 +67,7 @@ fetch() {
 }
 
 need xz-utils apt
-lock_build
+lock_build linux
 if [[ ! -d $dir || $(cat "$BUILD/mainline.version" 2>/dev/null) != "$MAINLINE_SHA256 "* ]]; then
 	say "Unpacking $MAINLINE_PACKAGE $MAINLINE_VERSION"
 	step mainline fetch

@@ -28,7 +28,7 @@ sum=0
 if wanted check; then
 	ONLY='' "$TOP/harness/check/check.sh" || sum=1
 fi
-lock_build
+lock_build linux
 "$TOP/harness/tree/export.sh" 2>&1 | grep -v '^To look\|no SIGNOFF'
 base=$(git -C "$LINUX" rev-parse base)
 

@@ -23,7 +23,7 @@
 
 need git perl python3-ply python3-git sparse shellcheck ccache gcc make flex \
 	bison bc libelf-dev libssl-dev
-lock_build
+lock_build linux
 lock_build qemu
 work=$BUILD/check
 mkdir -p "$work"

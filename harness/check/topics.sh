@@ -15,7 +15,7 @@
 . "$(dirname "$0")/report.inc.sh"
 
 need git gcc make ccache
-lock_build
+lock_build linux
 "$TOP/harness/tree/assemble.sh"
 work=$BUILD/topic
 tree=$work/linux

@@ -27,7 +27,7 @@ version=$(version_of <"$dir/Makefile")
 branch=$(git --git-dir="$dir/.git" rev-parse -q --verify refs/heads/guest_memfd 2>/dev/null || true)
 [[ ! $branch || $branch == "$(git --git-dir="$dir/.git" rev-parse HEAD)" ]] ||
 	die "$dir has a branch guest_memfd that is not checked out; to keep it: git -C $dir branch -m guest_memfd NAME"
-lock_build
+lock_build linux
 "$TOP/harness/tree/assemble.sh"
 
 tree() { git -c user.name=apply -c user.email=apply@localhost -C "$dir" "$@"; }

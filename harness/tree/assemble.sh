@@ -14,7 +14,7 @@
 . "$(dirname "$0")/source.inc.sh"
 . "$(dirname "$0")/series.inc.sh"
 
-lock_build
+lock_build linux
 "$TOP/harness/tree/base.sh"
 linux=(git -C "$LINUX")
 

@@ -114,8 +114,8 @@ do_peer() {
 }
 
 case ${1:-} in
-'')		lock_build; do_base ;;
-worktree)	lock_build; do_base; do_worktree ;;
+'')		lock_build linux; do_base ;;
+worktree)	lock_build linux; do_base; do_worktree ;;
 peer)		lock_build peer; do_peer ;;
 *)		die "usage: harness/tree/base.sh [worktree|peer]" ;;
 esac

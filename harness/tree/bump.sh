@@ -15,7 +15,7 @@
 . "$(dirname "$0")/../tree/series.inc.sh"
 
 need git xz-utils apt
-lock_build
+lock_build linux
 "$TOP/harness/tree/assemble.sh"
 log=$LOGS/bump.log
 if [[ ! ${VERSION:-} ]]; then

@@ -19,7 +19,7 @@
 . "$(dirname "$0")/cover.inc.sh"
 
 need git perl
-lock_build
+lock_build linux
 "$TOP/harness/tree/assemble.sh"
 "$TOP/harness/tree/base.sh" worktree
 out=$BUILD/export

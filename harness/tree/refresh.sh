@@ -18,7 +18,7 @@
 . "$(dirname "$0")/series.inc.sh"
 
 need python3 git
-lock_build
+lock_build linux
 "$TOP/harness/tree/base.sh"
 linux=(git -C "$LINUX")
 base=$("${linux[@]}" rev-parse base)

@@ -15,10 +15,10 @@ shopt -s inherit_errexit
 
 DL=$BUILD/dl
 
-# lock_build [WHAT]: one script at a time changes build/linux; held until exit.
-# WHAT: another tree in build/, with a lock of its own: qemu, peer.
+# lock_build WHAT: one script at a time changes a tree in build/ (linux, qemu,
+# peer); held until exit.
 lock_build() {
-	local what=${1:-linux} fd
+	local what=$1 fd
 	[[ " ${HARNESS_LOCKED:-} " != *" $what "* ]] || return 0
 	exec {fd}>"$BUILD/lock.$what"
 	flock -n "$fd" || { say "waiting for another harness script"; flock "$fd"; }
