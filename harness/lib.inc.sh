@@ -53,7 +53,8 @@ step() {
 	say "done in $((SECONDS - start)) s"
 }
 
-# apt_locked COMMAND...: with no other script of this tree in apt.
+# apt_locked COMMAND...: with no other script of this tree in apt, whose lists an
+# update replaces.
 apt_locked() ( flock 8; exec "$@" ) 8>"$BUILD/lock.apt"
 
 # need PACKAGE...: install the Debian packages that are missing, saying so.

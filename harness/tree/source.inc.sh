@@ -39,7 +39,7 @@ deb_get() {
 	local pkg=$1 ver=$2 deb
 	mkdir -p "$DL"
 	if ! compgen -G "$DL/${pkg}_${ver}_*.deb" >/dev/null; then
-		( cd "$DL" && apt-get download "$pkg=$ver" ) \
+		( cd "$DL" && apt_locked apt-get download "$pkg=$ver" ) \
 			>"$LOGS/download.log" 2>&1 </dev/null || return
 	fi
 	deb=$(compgen -G "$DL/${pkg}_${ver}_*.deb")

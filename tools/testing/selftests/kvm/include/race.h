@@ -59,7 +59,7 @@ u64 race_random(struct race_rng *rng);
 /* Return: a value in [0, bound), 0 if @bound is 0. */
 u64 race_random_below(struct race_rng *rng, u64 bound);
 
-/* Return: how long a race lasts whose time is @ms unless the environment says otherwise. */
+/* Return: @ms, or what the environment makes of it. */
 unsigned int race_ms(unsigned int ms);
 
 /*
