@@ -14,6 +14,7 @@
 . "$(dirname "$0")/../lib.inc.sh"
 . "$(dirname "$0")/../vm/vm.inc.sh"
 . "$(dirname "$0")/../test/lists.inc.sh"
+. "$(dirname "$0")/../vm/stuck.inc.sh"
 . "$(dirname "$0")/../vm/machine.inc.sh"
 . "$(dirname "$0")/../vm/pool.inc.sh"
 

@@ -6,6 +6,7 @@
 #		LIST ALLOW RUNS OUTPUT CONSOLE
 # Inputs:  LIST, ALLOW: see tests/README.  RUNS: one line per boot, its exit
 #	   status.  OUTPUT, CONSOLE: ttyS1 and ttyS0 of all boots in a row.
+#	   "stuck NAME" in OUTPUT: see machine.inc.sh.
 # Outputs: one line per check, separated by tabs: ok, FAIL or skip; kernel;
 #	   name; detail.  The last line is "lost", kernel, and how often the
 #	   emulator lost a guest, here or in gmem-run's own second try.
@@ -51,6 +52,12 @@ part == "output" && index($0, "@@" nonce " ") == 1 {
 		delete plans[t]; delete planned[t]; delete points[t]; delete subskips[t]
 		delete notok[t]; delete first[t]
 	}
+	# The same, and the machine was ended.
+	if (w[1] == "stuck") {
+		t = w[2]; again[t]++; lost++; stuck++; stuck_in[t]; begun[t]--
+		delete plans[t]; delete planned[t]; delete points[t]; delete subskips[t]
+		delete notok[t]; delete first[t]; cur = ""
+	}
 	if (w[1] == "changed" && !changes[w[2]]++) {
 		changed[w[2]] = substr($0, index($0, " changed " w[2]) + 10 + length(w[2]))
 	}
@@ -80,11 +87,14 @@ part == "output" && cur != "" {
 # shuts down: both belong to the check "vm".
 function blame(text,	i) {
 	sub(/^\[[^]]*\] *(\[[^]]*\] *)?/, "", text)
+	# What other CPUs say of one that does not go on.
+	if (owner in stuck_in && runs_of[owner] == 1 &&
+	    text ~ /stall(ed|s) |soft lockup|INFO: (task|rcu)/) return
 	for (i = 1; i <= na; i++)
 		if ((allow_for[i] == "*" || allow_for[i] == owner) && text ~ allow[i]) return
 	if (!splats[owner]++) splat[owner] = text
 }
-part == "console" && /gmem-test: begin / { sub(/.*gmem-test: begin /, ""); owner = $0; head = ""; next }
+part == "console" && /gmem-test: begin / { sub(/.*gmem-test: begin /, ""); owner = $0; runs_of[owner]++; head = ""; next }
 part == "console" && /gmem-test: (end|start|done)/ { owner = "vm"; head = ""; next }
 part == "console" {
 	if (owner == "") owner = "vm"
@@ -136,7 +146,7 @@ END {
 	why_vm = ""
 	if (splats["vm"]) why_vm = splats["vm"] " kernel report(s) outside of tests: " splat["vm"]
 	else if (finished != 1 || last_rc != 0) why_vm = "the machine did not end by itself (QEMU exit " last_rc + 0 ")"
-	else if (boots != 1) why_vm = "the machine was lost " boots - 1 " time(s)"
+	else if (boots - stuck != 1) why_vm = "the machine was lost " boots - stuck - 1 " time(s)"
 	printf "%s\t%s\tvm\t%s\n", why_vm == "" ? "ok" : "FAIL", kernel, \
 		why_vm == "" ? "booted, ran its list, powered off" : why_vm
 	printf "lost\t%s\t%d\n", kernel, lost

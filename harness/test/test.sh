@@ -16,6 +16,7 @@
 . "$(dirname "$0")/../lib.inc.sh"
 . "$(dirname "$0")/../vm/vm.inc.sh"
 . "$(dirname "$0")/../test/lists.inc.sh"
+. "$(dirname "$0")/../vm/stuck.inc.sh"
 . "$(dirname "$0")/../vm/machine.inc.sh"
 . "$(dirname "$0")/../vm/pool.inc.sh"
 
@@ -103,6 +104,8 @@ show() {
 					if ((i > bad - 12 && i <= bad) || i > n - 12)
 						print "     | " line[i]
 			}' "$log"
+		[[ $detail != *'machine was lost'* || ! -s $dir/hung ]] ||
+			tail -n 40 "$dir/hung" | sed 's/^/     | /'
 	done <"$dir/results"
 }
 

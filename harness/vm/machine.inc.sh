@@ -4,12 +4,14 @@
 # machine.inc.sh - run lists of tests in test machines.
 #
 # Purpose: a machine that dies or hangs fails the test that it ran; the tests
-#	   behind it get another machine, three times at most.
-# Inputs:  sourced after lib.inc.sh, vm.inc.sh and lists.inc.sh; TESTS=PATTERN: just the
-#	   tests whose name matches this shell pattern; PRESENT=1: just those whose
-#	   program was built; PART=I/N: one part of them in N.
+#	   behind it get another machine, three times at most.  If it was the
+#	   emulator that hung, so does that test, once.
+# Inputs:  sourced after lib.inc.sh, vm.inc.sh, stuck.inc.sh and lists.inc.sh;
+#	   TESTS=PATTERN: just the tests whose name matches this shell pattern;
+#	   PRESENT=1: just those whose program was built; PART=I/N: one part of
+#	   them in N.
 # Outputs: machine(), machine_progress(); build/test/NAME/{output,console,runs,
-#	   list,results,lost}.  Nothing on stdout: machines run side by side.
+#	   list,results,lost,hung}.  Nothing on stdout: machines run side by side.
 
 TESTS=${TESTS:-*}
 # Seconds beyond a test's limit before its machine is given up.
@@ -40,10 +42,24 @@ end_machine() {
 	kill -9 "$pid" 2>/dev/null || true
 }
 
+# begun DIR: the tests that have begun, in this order.
+begun() {
+	cat "$1/output" "$1/out" 2>/dev/null |
+		sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p"
+}
+
+# hung DIR: where its CPUs are and what its kernel said last; then end it.
+hung() {
+	{ stuck_describe "$1"; tail -n 15 "$1/console.log"; } >>"$1/hung"
+	end_machine "$1/pid"
+}
+
 # boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in
-# which one test takes a good while longer than the limit it has inside.
+# which one test takes a good while longer than the limit it has inside, or which
+# is stuck in the emulator.
 boot() {
 	local dir=$1 image=$BUILD/$2/bzImage args=() marks=-1 now since limit rc=0
+	local looked again=
 	case $2 in
 	default) image=$BUILD/bzImage ;;
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
@@ -57,32 +73,44 @@ boot() {
 	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
 	# shellcheck disable=SC2034 # read by vm_start
 	VM_ARGS=(-pidfile "$dir/pid")
+	stuck_open "$dir"
 	vm_start "$dir" "$image" 7200 "file:$dir/out" "${args[@]}" &
-	since=$SECONDS limit=120
+	since=$SECONDS limit=120 looked=$SECONDS
 	while kill -0 $! 2>/dev/null; do
 		sleep 0.5
 		now=$(grep -ac "^@@$nonce" "$dir/out" 2>/dev/null) || true
 		if [ "$now" != "$marks" ]; then
-			marks=$now since=$SECONDS
-			limit=$(sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p" "$dir/out" |
-				tail -n 1 | awk -F'\t' -v limit=120 '
+			marks=$now since=$SECONDS looked=$SECONDS
+			limit=$(begun "$dir" | tail -n 1 | awk -F'\t' -v limit=120 '
 				NR == FNR { n = $1; next } $1 == n { limit = $3 }
 				END { print limit }' - "$dir/todo")
 		elif (( SECONDS - since > limit + GRACE )); then
-			say "hangs" >>"$dir/runs.hung"
-			end_machine "$dir/pid"
+			hung "$dir"
 			since=$SECONDS
+		elif (( SECONDS - looked > 60 )); then
+			looked=$SECONDS
+			if [[ ! $again ]] && stuck_by_emulator "$dir"; then
+				again=$(begun "$dir" | tail -n 1)
+				hung "$dir"
+			fi
 		fi
 	done
 	wait $! || rc=$?
+	stuck_close "$dir"
 	cat "$dir/out" >>"$dir/output"
 	rm "$dir/out"
 	cat "$dir/console.log" >>"$dir/console"
 	printf '%s\n' "$rc" >>"$dir/runs"
-	# What is left: all that was never begun.
-	sed -n "s/^@@$nonce begin \([^ \r]*\).*/\1/p" "$dir/output" |
-		awk -F'\t' 'FILENAME == "-" { b[$1]; next } !($1 in b)' - "$dir/todo" \
-		>"$dir/left"
+	if [[ $again ]] && ! grep -qsx "$again" "$dir/again"; then
+		say "$again" >>"$dir/again"
+		printf '\n@@%s stuck %s\n' "$nonce" "$again" >>"$dir/output"
+	else
+		again=
+	fi
+	# What is left: all that was never begun, or shall be again.
+	begun "$dir" | awk -F'\t' -v again="$again" '
+		FILENAME == "-" { b[$1]; next }
+		!($1 in b) || $1 == again' - "$dir/todo" >"$dir/left"
 	mv "$dir/left" "$dir/todo"
 	rm -f "$dir/initrd" "$dir/config.cpio"
 }
@@ -122,5 +150,5 @@ machine_progress() {
 	all=$(awk -F'\t' '$2 != "none"' "$dir/list" 2>/dev/null | wc -l) || true
 	printf '%s %s/%s' "$1" \
 		"$(cat "$dir/output" "$dir/out" 2>/dev/null | grep -ac '^@@[0-9a-f]* end ')" "$all"
-	[ ! -e "$dir/runs.hung" ] || printf ' (hung %s times)' "$(wc -l <"$dir/runs.hung")"
+	[ ! -e "$dir/hung" ] || printf ' (hung)'
 }
