@@ -39,6 +39,11 @@ struct vm_area_struct;
  *		each time that it was prepared, after @unprepare of all its
  *		pages, perhaps after @release, and never after the module
  *		reference has been dropped.  Must neither sleep nor fail.
+ * @moved:	Optional: mm has copied @nr pages of a folio, of which at least one
+ *		has been prepared, from @from on to those from @to on, and put these
+ *		in their place.  The old ones are about to be freed, without
+ *		@restore.  Between invalidate_start and invalidate_end; the folios
+ *		are locked.  May sleep; must not fail.
  */
 struct guest_memfd_client_ops {
 	struct module *owner;
@@ -47,6 +52,7 @@ struct guest_memfd_client_ops {
 	long (*ioctl)(struct file *file, void *priv, unsigned int cmd,
 		      unsigned long arg);
 	void (*restore)(unsigned long pfn, unsigned long nr);
+	void (*moved)(unsigned long from, unsigned long to, unsigned long nr);
 };
 
 /**
@@ -160,12 +166,14 @@ struct guest_memfd_map {
  *				guest_memfd_convert().
  * @GUEST_MEMFD_HUGEPAGE:	Large folios are worth an effort, as with
  *				madvise(MADV_HUGEPAGE).
+ * @GUEST_MEMFD_MOVABLE:	mm may move the memory, as that of other files.
  */
 enum guest_memfd_flags {
 	GUEST_MEMFD_MAPPABLE	= BIT(0),
 	GUEST_MEMFD_SHARED	= BIT(1),
 	GUEST_MEMFD_CONVERTIBLE	= BIT(2),
 	GUEST_MEMFD_HUGEPAGE	= BIT(3),
+	GUEST_MEMFD_MOVABLE	= BIT(4),
 };
 
 /**
@@ -207,6 +215,24 @@ struct guest_memfd_conversion {
 	enum guest_memfd_busy reason;
 };
 
+/**
+ * struct guest_memfd_policy - a NUMA policy for a range, as for mbind(2)
+ * @offset:	Start of the range in bytes.
+ * @size:	Its size in bytes.
+ * @mode:	MPOL_*, perhaps with mode flags.
+ * @flags:	MPOL_MF_*.
+ * @nodes:	User pointer to a bitmap of nodes.
+ * @maxnode:	Its size in bits, plus 1.
+ */
+struct guest_memfd_policy {
+	u64 offset;
+	u64 size;
+	unsigned int mode;
+	unsigned int flags;
+	const unsigned long __user *nodes;
+	unsigned long maxnode;
+};
+
 struct file *guest_memfd_create(const struct guest_memfd_client_ops *ops,
 				void *priv, loff_t size, unsigned long flags);
 unsigned long guest_memfd_flags(struct file *file);
@@ -237,6 +263,17 @@ int guest_memfd_map_page(struct guest_memfd_binding *binding, pgoff_t index,
 void guest_memfd_unmap_page(struct guest_memfd_map *map);
 int guest_memfd_try_get_page(struct guest_memfd_binding *binding,
 			     pgoff_t index, struct guest_memfd_page *page);
+
+#ifdef CONFIG_NUMA
+int guest_memfd_set_policy(struct file *file,
+			   const struct guest_memfd_policy *args);
+#else
+static inline int guest_memfd_set_policy(struct file *file,
+					 const struct guest_memfd_policy *args)
+{
+	return -ENOSYS;
+}
+#endif
 
 int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args);
 int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,

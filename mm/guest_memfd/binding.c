@@ -6,6 +6,7 @@
  * reaches only those that overlap it.  The tree changes only under
  * invalidate_lock held for write, and every invalidation holds that lock from
  * start to end: the two therefore always see the same bindings.
+ * (The migration of a folio holds it for read, which does as well.)
  */
 
 #include <linux/export.h>
@@ -76,12 +77,13 @@ pgoff_t gmem_end_of_claim(struct inode *inode, pgoff_t start, pgoff_t end)
  *
  * Context: Process context, may sleep; invalidate_lock held for write until
  *	    after gmem_invalidate_end().
+ *	    Or it is held for read, and &gmem_inode.migrating.
  */
 void gmem_invalidate_start(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	struct guest_memfd_binding *b;
 
-	gmem_assert_locked_write(inode);
+	gmem_assert_changing(inode);
 	trace_guest_memfd_invalidate_start(inode, start, end);
 	for (b = gmem_first_binding(inode, start, end - 1); b;
 	     b = gmem_next_binding(b, start, end - 1))
@@ -123,7 +125,7 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	struct guest_memfd_binding *b;
 
-	gmem_assert_locked_write(inode);
+	gmem_assert_changing(inode);
 	for (b = gmem_first_binding(inode, start, end - 1); b;
 	     b = gmem_next_binding(b, start, end - 1))
 		b->ops->invalidate_end(b, max(start, b->node.start),

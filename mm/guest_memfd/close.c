@@ -51,6 +51,16 @@ static int gmem_verify(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 }
 
 /*
+ * Whether a user can be a CPU that puts folios on an LRU list in batches.  With
+ * movable folios one is found now and then, and then it is worth asking them all.
+ */
+static bool gmem_wants_drain(struct gmem_convert *c)
+{
+	return gmem_is_movable(c->inode) && !c->drained &&
+	       c->args->reason == GUEST_MEMFD_BUSY_OTHER;
+}
+
+/*
  * The range is pending, no lock is held.  Look again and again, from the page on
  * that was in use: those before have no user and get none.
  */
@@ -72,6 +82,12 @@ static int gmem_verify_pieces(struct gmem_convert *c)
 		start = end;
 		if (!ret)
 			continue;
+		if (gmem_wants_drain(c)) {
+			lru_add_drain_all();
+			c->drained = true;
+			start = c->args->error_offset >> PAGE_SHIFT;
+			continue;
+		}
 		if (!c->args->wait)
 			return ret;
 
@@ -116,10 +132,13 @@ int gmem_convert_to_private(struct gmem_convert *c)
 		goto out_unlock;
 	if (gmem_is_piece(c)) {
 		ret = gmem_try_private(c);
+		if (ret && gmem_wants_drain(c))
+			goto pending;
 		if (!ret || !c->args->wait)
 			goto out_unlock;
 	}
 
+pending:
 	c->pending = c->start;
 	gmem_begin_pending(c->inode, c->start, c->end, c, &c->spare);
 	gmem_begin_convert(c);

@@ -22,6 +22,8 @@
  * @spare:	For the state.
  * @mark:	The range, while other conversions are kept out of it.
  * @pending:	The first page that is still pending, until the end of the range.
+ * @drained:	All CPUs have been asked to give up the references with which they
+ *		put folios on LRU lists.
  */
 struct gmem_convert {
 	struct inode *inode;
@@ -31,6 +33,7 @@ struct gmem_convert {
 	struct range_map_range *spare;
 	struct gmem_mark mark;
 	pgoff_t pending;
+	bool drained;
 };
 
 /* Whether it is done under one hold of the lock, unless it has to wait. */

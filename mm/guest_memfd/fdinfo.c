@@ -29,6 +29,7 @@ static const struct {
 	{ GUEST_MEMFD_SHARED,	"shared" },
 	{ GUEST_MEMFD_CONVERTIBLE, "convertible" },
 	{ GUEST_MEMFD_HUGEPAGE,	"hugepage" },
+	{ GUEST_MEMFD_MOVABLE,	"movable" },
 };
 
 /* Words, separated by @sep.  The numbers are no ABI. */

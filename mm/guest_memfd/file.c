@@ -279,6 +279,7 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gmem_init_state(&gi->vfs_inode);
 	gmem_init_marks(&gi->vfs_inode);
 	gmem_init_split(&gi->vfs_inode);
+	mutex_init(&gi->migrating);
 	return &gi->vfs_inode;
 }
 

@@ -7,6 +7,8 @@
  * allocator returned.  That extra reference, and being on no LRU list, keep the
  * rest of mm from moving the folio.
  * When a folio is split, all this holds for each of its pages; see split.c.
+ * In a movable file it has neither, but is on the list of unevictable folios; see
+ * migrate.c.
  *
  * Only remove.c takes a folio out of the mapping.  The rest of mm would drop a
  * clean page cache folio that is not mapped.  Three things are in the way: the
@@ -26,6 +28,7 @@
 #include "account.h"
 #include "internal.h"
 #include "lost.h"
+#include "migrate.h"
 
 /* Neither movable nor in CMA: the address does not change. */
 #define GMEM_GFP	GFP_HIGHUSER
@@ -104,6 +107,8 @@ static int gmem_add_folio(struct inode *inode, struct folio *folio,
 		ret = gmem_start_folio(inode, folio);
 	}
 	folio_unlock(folio);
+	if (!ret && gmem_is_movable(inode))
+		gmem_put_on_lru(folio);
 	return ret;
 }
 
@@ -111,6 +116,8 @@ static gfp_t gmem_gfp(struct inode *inode, unsigned int order)
 {
 	if (order)
 		return gmem_huge_gfp(inode);
+	if (gmem_is_movable(inode))
+		return GFP_HIGHUSER_MOVABLE;
 	return GMEM_GFP;
 }
 
@@ -467,6 +474,24 @@ bool gmem_owns_folio(struct folio *folio)
 	return a_ops == &gmem_aops;
 }
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/**
+ * guest_memfd_owns_folio - whether a folio is in a guest_memfd
+ * @folio:	A folio that user page tables can map, locked.
+ *
+ * Context: Any.
+ * Return: true if it is.
+ */
+bool guest_memfd_owns_folio(struct folio *folio)
+{
+	struct address_space *mapping = folio->mapping;
+
+	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
+		return false;
+	return mapping->a_ops == &gmem_aops;
+}
+#endif
+
 static bool gmem_release_folio(struct folio *folio, gfp_t gfp)
 {
 	if (gmem_is_splitting(folio))
@@ -483,6 +508,8 @@ static void gmem_free_folio(struct folio *folio)
 static int gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
 			      struct folio *src, enum migrate_mode mode)
 {
+	if (gmem_is_movable(mapping->host))
+		return gmem_migrate_movable(mapping->host, dst, src, mode);
 	return -EBUSY;
 }
 

@@ -97,6 +97,7 @@ unsigned int gmem_new_order(struct inode *inode, pgoff_t index, pgoff_t start,
  *
  * Neither movable, as GFP_TRANSHUGE is, nor at the cost of the memory or life of
  * other tasks.
+ * In a movable file it is movable, of course.
  *
  * Context: Any.
  * Return: GFP flags.
@@ -108,6 +109,8 @@ gfp_t gmem_huge_gfp(struct inode *inode)
 	};
 	gfp_t reclaim = vma_thp_gfp_mask(&vma) & __GFP_RECLAIM;
 
+	if (gmem_is_movable(inode))
+		reclaim |= __GFP_MOVABLE;
 	return (GFP_HIGHUSER & ~__GFP_RECLAIM) | reclaim | __GFP_COMP |
 	       __GFP_NOMEMALLOC | __GFP_NOWARN | __GFP_NORETRY;
 }

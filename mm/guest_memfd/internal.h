@@ -28,6 +28,9 @@
  *   huge.c	how large a new folio is
  *   split.c	making small folios out of large ones
  *   backoff.c	waiting for references to be dropped
+ *   lru.c	the LRU list that folios of movable files are on
+ *   migrate.c	moving them
+ *   place.c	moving them to where the NUMA policy says
  *   prepare.c	pages that hardware is prepared for
  *
  * Calls between the files go one way: no two call each other, not even by way of
@@ -42,6 +45,8 @@
 #include <linux/fs.h>
 #include <linux/guest_memfd.h>
 #include <linux/mempolicy.h>
+#include <linux/migrate_mode.h>
+#include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
 #include <linux/range_map.h>
@@ -103,6 +108,8 @@ struct gmem_marks {
  * @closing:	The file is being released, and nothing in it can be looked up.
  *		Set under invalidate_lock held for write, never cleared.
  * @split_work:	Splits such folios; has a reference to the inode.
+ * @migrating:	Held for the migration of a folio, inside of invalidate_lock held
+ *		for read.
  */
 struct gmem_inode {
 	struct inode vfs_inode;
@@ -121,6 +128,7 @@ struct gmem_inode {
 	bool abandoned;
 	bool closing;
 	struct work_struct split_work;
+	struct mutex migrating;
 };
 
 /**
@@ -155,6 +163,12 @@ static inline bool gmem_is_convertible(struct inode *inode)
 	return GMEM_I(inode)->flags & GUEST_MEMFD_CONVERTIBLE;
 }
 
+/* Whether mm may move the folios; otherwise the file pins them. */
+static inline bool gmem_is_movable(struct inode *inode)
+{
+	return GMEM_I(inode)->flags & GUEST_MEMFD_MOVABLE;
+}
+
 /* Whether nothing in the file is kept from host userspace, now or later. */
 static inline bool gmem_all_shared(struct inode *inode)
 {
@@ -185,6 +199,8 @@ static inline bool gmem_is_splitting(struct folio *folio)
 /* References to a folio in a file that has no other user. */
 static inline int gmem_folio_refs(struct folio *folio)
 {
+	if (gmem_is_movable(folio->mapping->host))
+		return folio_nr_pages(folio);
 	/* The page cache's, and the one that pins it. */
 	return folio_nr_pages(folio) + 1;
 }
@@ -221,6 +237,18 @@ static inline void gmem_assert_locked(struct inode *inode)
 static inline void gmem_assert_locked_write(struct inode *inode)
 {
 	lockdep_assert_held_write(&inode->i_mapping->invalidate_lock);
+}
+
+/* Between gmem_invalidate_start() and gmem_invalidate_end(). */
+static inline void gmem_assert_changing(struct inode *inode)
+{
+	/* Nothing changes but where the memory is. */
+	if (IS_ENABLED(CONFIG_LOCKDEP) &&
+	    lockdep_is_held(&GMEM_I(inode)->migrating)) {
+		gmem_assert_locked(inode);
+		return;
+	}
+	gmem_assert_locked_write(inode);
 }
 
 /* Pages of the largest folio, and of what is done under one hold of the lock. */
@@ -323,6 +351,8 @@ void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end);
 /* policy.c */
 #ifdef CONFIG_NUMA
 int gmem_set_policy(struct vm_area_struct *vma, struct mempolicy *mpol);
+int gmem_set_policy_range(struct inode *inode, pgoff_t start, pgoff_t end,
+			  struct mempolicy *mpol);
 struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 				  unsigned long addr);
 bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -342,6 +372,23 @@ static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
 }
 #endif
 
+/* lru.c */
+void gmem_put_on_lru(struct folio *folio);
+bool gmem_take_off_lru(struct folio *folio);
+void gmem_take_lost_off_lru(struct folio *folio);
+
+/* migrate.c */
+#ifdef CONFIG_MIGRATION
+int gmem_migrate_movable(struct inode *inode, struct folio *dst,
+			 struct folio *src, enum migrate_mode mode);
+#else
+static inline int gmem_migrate_movable(struct inode *inode, struct folio *dst,
+				       struct folio *src, enum migrate_mode mode)
+{
+	return -EBUSY;
+}
+#endif
+
 /* fdinfo.c */
 void gmem_show_fdinfo(struct seq_file *m, struct file *file);
 void gmem_show_flags(struct seq_file *m, unsigned long flags, char sep);
@@ -356,6 +403,7 @@ void gmem_unprepare(struct inode *inode, struct guest_memfd_binding *binding,
 		    pgoff_t start, pgoff_t end);
 void gmem_forget_prepared(struct inode *inode, pgoff_t start, pgoff_t end);
 bool gmem_was_prepared(struct inode *inode, pgoff_t index);
+void gmem_move_prepared(struct folio *src, struct folio *dst, void *client);
 void gmem_restore(struct folio *folio);
 
 #endif /* _MM_GUEST_MEMFD_INTERNAL_H */

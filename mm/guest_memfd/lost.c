@@ -93,8 +93,12 @@ void gmem_adopt_lost(struct folio *folio)
 	if (xa_empty(&gmem_lost))
 		return;
 	if (xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_IN_LARGE,
-		       GMEM_LOST_KEPT, GFP_NOWAIT) == GMEM_LOST_IN_LARGE)
-		folio_get(folio);
+		       GMEM_LOST_KEPT, GFP_NOWAIT) != GMEM_LOST_IN_LARGE)
+		return;
+
+	folio_get(folio);
+	if (gmem_is_movable(folio->mapping->host))
+		gmem_take_off_lru(folio);
 }
 
 /**

@@ -229,6 +229,7 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	pgoff_t start = folio->index;
 	struct inode *inode = NULL;
 	bool keep = true;
+	bool movable;
 	bool large;
 
 	if (mapping) {
@@ -241,6 +242,7 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		mem_cgroup_uncharge(folio);
 	}
 	large = folio_test_large(folio);
+	movable = mapping && gmem_is_movable(mapping->host);
 	folio_unlock(folio);
 
 	if (inode) {
@@ -251,6 +253,8 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		if (large)
 			gmem_queue_split(inode);
 	}
+	if (movable && !large)
+		gmem_take_lost_off_lru(folio);
 	if (!keep)
 		folio_put(folio);
 	if (inode)

@@ -30,6 +30,28 @@ int gmem_set_policy(struct vm_area_struct *vma, struct mempolicy *mpol)
 }
 
 /**
+ * gmem_set_policy_range - set the policy of a range
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ * @mpol:	The policy, of which a copy is made, or NULL.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int gmem_set_policy_range(struct inode *inode, pgoff_t start, pgoff_t end,
+			  struct mempolicy *mpol)
+{
+	struct vm_area_struct vma;
+
+	/* Of a mapping that consists of nothing else, see gmem_alloc_folio(). */
+	vma_init(&vma, NULL);
+	vma.vm_pgoff = start;
+	vma.vm_end = (end - start) << PAGE_SHIFT;
+	return mpol_set_shared_policy(&GMEM_I(inode)->policy, &vma, mpol);
+}
+
+/**
  * gmem_get_policy - the get_policy operation of mappings
  * @vma:	The mapping.
  * @addr:	An address in it.

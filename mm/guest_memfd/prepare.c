@@ -329,6 +329,28 @@ bool gmem_was_prepared(struct inode *inode, pgoff_t index)
 }
 
 /**
+ * gmem_move_prepared - a folio has been replaced by a copy
+ * @src:	The old folio.
+ * @dst:	The copy, in the place of @src.
+ * @client:	&folio.private of @src, when that was in the file.
+ *
+ * Which pages are prepared is known by index.
+ *
+ * Context: Process context, may sleep; both are locked.
+ */
+void gmem_move_prepared(struct folio *src, struct folio *dst, void *client)
+{
+	const struct guest_memfd_client_ops *ops = client;
+
+	if (!ops)
+		return;
+
+	dst->private = client;
+	if (ops->moved)
+		ops->moved(folio_pfn(src), folio_pfn(dst), folio_nr_pages(src));
+}
+
+/**
  * gmem_restore - make a folio with no prepared page any more the host's
  * @folio:	The folio.
  *

@@ -113,20 +113,25 @@ static bool gmem_has_bad_page(struct folio *folio)
  *						unfreeze
  *	is not ours any more			unlock
  *
- * Returns false if the folio stays.  Otherwise it can leave the file, and @frozen
- * says whether its count has to be unfrozen then.
+ * Returns false if the folio stays.  Otherwise it can leave the file, and its count
+ * has to be unfrozen then, to @frozen, unless that is 0.
  */
-static bool gmem_freeze_large(struct folio *folio, bool *frozen)
+static bool gmem_freeze_large(struct folio *folio, int *frozen)
 {
-	*frozen = false;
+	int refs = gmem_folio_refs(folio);
+
+	*frozen = 0;
 	if (!folio_test_large(folio) ||
 	    READ_ONCE(GMEM_I(folio->mapping->host)->abandoned))
 		return true;
 	if (gmem_has_lost(folio))
 		return false;
 
-	*frozen = folio_ref_freeze(folio, gmem_folio_refs(folio));
-	return *frozen || !gmem_has_bad_page(folio);
+	if (!folio_ref_freeze(folio, refs))
+		return !gmem_has_bad_page(folio);
+
+	*frozen = refs;
+	return true;
 }
 
 /*
@@ -172,6 +177,25 @@ bool gmem_let_go(struct folio *folio)
 }
 
 /*
+ * The same for a folio that the file does not pin: of the references of the page cache
+ * one is left.  The entry for lists can be in use; then it is freed by whoever
+ * drops the last one.
+ */
+static void gmem_drop_movable(struct folio *folio, struct list_head *removed)
+{
+	bool free, list;
+
+	folio_ref_sub(folio, folio_nr_pages(folio) - 1);
+	free = gmem_let_go(folio);
+	list = gmem_take_off_lru(folio);
+	if (free && list)
+		list_add_tail(&folio->lru, removed);
+	folio_unlock(folio);
+	if (free && !list)
+		folio_put(folio);
+}
+
+/*
  * Remove a folio that is locked, and those behind it up to @end or one that has to
  * be waited for.  Returns the page index after the last.
  * A folio that has to be split first stays, and so do those behind it.
@@ -185,7 +209,7 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 	struct folio *folio;
 	pgoff_t index = end;
 	unsigned int i;
-	bool frozen;
+	int frozen;
 
 	gmem_assert_locked_write(inode);
 
@@ -203,7 +227,7 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 		}
 		gmem_delete_folio(inode, &xas, folio, &deleted);
 		if (frozen)
-			folio_ref_unfreeze(folio, gmem_folio_refs(folio));
+			folio_ref_unfreeze(folio, frozen);
 		index = folio_next_index(folio);
 		/* The client of its other part has not been told. */
 		VM_WARN_ON_ONCE_FOLIO(index > end, folio);
@@ -218,6 +242,10 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 
 	for (i = 0; i < folio_batch_count(&fbatch); i++) {
 		folio = fbatch.folios[i];
+		if (gmem_is_movable(inode)) {
+			gmem_drop_movable(folio, removed);
+			continue;
+		}
 		/* The page cache's; the one that pins it is left. */
 		folio_ref_sub(folio, folio_nr_pages(folio));
 		if (gmem_let_go(folio))

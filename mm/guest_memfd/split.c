@@ -59,6 +59,7 @@
  * mm itself would split folios, too, without telling clients: to migrate them,
  * or to offline one of their pages.  It asks ->release_folio() before, which
  * refuses unless split.c is at work on the folio.
+ * The folios of movable files it may split, by guest_memfd_split().
  */
 
 #include <linux/ktime.h>
@@ -73,6 +74,7 @@
 #include "backoff.h"
 #include "internal.h"
 #include "lost.h"
+#include "migrate.h"
 
 /* The first step of a wait for references. */
 #define GMEM_SPLIT_DELAY_NS	NSEC_PER_MSEC
@@ -90,21 +92,30 @@ static void gmem_adopt_prepared(struct inode *inode, struct folio *folio,
 		folio->private = client;
 }
 
-static int gmem_split_locked(struct inode *inode, struct folio *folio)
-{
-	struct gmem_inode *gi = GMEM_I(inode);
-	unsigned long nr = folio_nr_pages(folio);
-	unsigned int order = folio_order(folio);
-	bool huge = folio_test_pmd_mappable(folio);
-	struct page *page = &folio->page;
-	void *client = folio->private;
-	struct page *tail, *next;
-	LIST_HEAD(tails);
-	unsigned long i;
-	int ret;
+/* A large folio that is being split. */
+struct gmem_split {
+	struct inode *inode;
+	struct page *head;
+	pgoff_t index;
+	unsigned int order;
+	bool huge;
+	void *client;
+};
 
+static void gmem_begin_split(struct gmem_split *s, struct inode *inode,
+			     struct folio *folio)
+{
 	gmem_assert_locked_write(inode);
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+
+	*s = (struct gmem_split) {
+		.inode	= inode,
+		.head	= &folio->page,
+		.index	= folio->index,
+		.order	= folio_order(folio),
+		.huge	= folio_test_pmd_mappable(folio),
+		.client	= folio->private,
+	};
 
 	/*
 	 * Here and not by the split: in older 6.1 that replaces the PTE of a page
@@ -113,27 +124,64 @@ static int gmem_split_locked(struct inode *inode, struct folio *folio)
 	 */
 	if (folio_mapped(folio))
 		unmap_mapping_folio(folio);
+	WRITE_ONCE(GMEM_I(inode)->splitting, folio);
+}
 
-	WRITE_ONCE(gi->splitting, folio);
-	folio_put(folio);
-	ret = split_huge_page_to_list(page, &tails);
-	folio_get(folio);
-	WRITE_ONCE(gi->splitting, NULL);
+static int gmem_end_split(struct gmem_split *s, int ret)
+{
+	unsigned long nr = 1UL << s->order, i;
+	struct folio *folio;
 
-	trace_guest_memfd_split(inode, folio->index, order, ret);
+	WRITE_ONCE(GMEM_I(s->inode)->splitting, NULL);
+	trace_guest_memfd_split(s->inode, s->index, s->order, ret);
 	if (ret)
 		return ret == -ENOMEM ? ret : -EAGAIN;
 
-	if (huge)
-		gmem_unaccount_huge(inode, nr);
-	list_for_each_entry_safe(tail, next, &tails, lru)
-		list_del(&tail->lru);
+	if (s->huge)
+		gmem_unaccount_huge(s->inode, nr);
 	for (i = 0; i < nr; i++) {
-		tail = page + i;
-		gmem_adopt_lost(page_folio(tail));
-		gmem_adopt_prepared(inode, page_folio(tail), client);
+		folio = page_folio(s->head + i);
+		gmem_adopt_lost(folio);
+		gmem_adopt_prepared(s->inode, folio, s->client);
 	}
 	return 0;
+}
+
+/*
+ * Of the pages that become folios, @page stays locked and keeps the reference that the
+ * caller has.  All go to where the large folio was: to the LRU list, or to @list,
+ * each with a reference, if that is not NULL.
+ */
+static int gmem_split_movable(struct inode *inode, struct page *page,
+			      struct list_head *list)
+{
+	struct gmem_split s;
+
+	gmem_begin_split(&s, inode, page_folio(page));
+	return gmem_end_split(&s, split_huge_page_to_list(page, list));
+}
+
+/*
+ * The pin is dropped for the time of the split.  Then it is the head's, and the
+ * references that come with the list are those of the tails.
+ */
+static int gmem_split_locked(struct inode *inode, struct folio *folio)
+{
+	struct page *tail, *next;
+	struct gmem_split s;
+	LIST_HEAD(tails);
+	int ret;
+
+	if (gmem_is_movable(inode))
+		return gmem_split_movable(inode, &folio->page, NULL);
+
+	gmem_begin_split(&s, inode, folio);
+	folio_put(folio);
+	ret = split_huge_page_to_list(&folio->page, &tails);
+	folio_get(folio);
+	list_for_each_entry_safe(tail, next, &tails, lru)
+		list_del(&tail->lru);
+	return gmem_end_split(&s, ret);
 }
 
 /*
@@ -170,6 +218,44 @@ static int gmem_split_folio(struct inode *inode, struct folio *folio)
 	gmem_invalidate_end(inode, start, end);
 	return ret;
 }
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/**
+ * guest_memfd_split - split a folio for mm
+ * @page:	A page of a large folio of a guest_memfd.
+ * @list:	As for split_huge_page_to_list().
+ *
+ * Context: Process context, may sleep; the folio is locked, and the caller has the
+ *	    only reference besides the file's.
+ * Return: As split_huge_page_to_list(); -EBUSY also if the folio is pinned;
+ *	   -EAGAIN also if a task holds invalidate_lock.
+ */
+int guest_memfd_split(struct page *page, struct list_head *list)
+{
+	struct folio *folio = page_folio(page);
+	struct address_space *mapping = folio->mapping;
+	pgoff_t start = folio->index;
+	pgoff_t end = folio_next_index(folio);
+	struct inode *inode = mapping->host;
+	int ret;
+
+	if (!gmem_is_movable(inode))
+		return -EBUSY;
+	/* The other way round than others lock: do not wait. */
+	if (!down_write_trylock(&mapping->invalidate_lock))
+		return -EAGAIN;
+
+	/* The page that stays locked stays in the file, and keeps the inode. */
+	ret = gmem_split_refused(folio);
+	if (!ret) {
+		gmem_invalidate_start(inode, start, end);
+		ret = gmem_split_movable(inode, page, list);
+		gmem_invalidate_end(inode, start, end);
+	}
+	filemap_invalidate_unlock(mapping);
+	return ret;
+}
+#endif
 
 /* Afterwards no folio has pages on both sides of @index. */
 static int gmem_split_at(struct inode *inode, pgoff_t index)

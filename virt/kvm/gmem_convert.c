@@ -17,6 +17,7 @@
 #include <linux/uaccess.h>
 
 #include "gmem_convert.h"
+#include "gmem_policy.h"
 #include "guest_memfd.h"
 #include "mem_attributes.h"
 
@@ -229,6 +230,8 @@ long kvm_gmem_ioctl(struct file *file, void *priv, unsigned int cmd,
 		return kvm_gmem_set_attributes_vec(file, priv, argp);
 	case KVM_GMEM_GET_ATTRIBUTES:
 		return kvm_gmem_get_attributes(file, argp);
+	case KVM_GMEM_SET_POLICY:
+		return kvm_gmem_set_policy(file, argp);
 	default:
 		return -ENOTTY;
 	}

@@ -59,3 +59,12 @@ void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
 	kvm_arch_gmem_reclaim(pfn, nr);
 	kvm_gmem_owner_reclaim(pfn, nr);
 }
+
+/*
+ * At least one of the pages has been private, and mm has copied all to others, in
+ * the same place of the same file.
+ */
+void kvm_gmem_hook_moved(unsigned long from, unsigned long to, unsigned long nr)
+{
+	kvm_gmem_owner_move(from, to, nr);
+}

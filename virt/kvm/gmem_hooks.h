@@ -11,12 +11,22 @@
 /* Functions for an operations table: none if no code wants to know. */
 #define kvm_gmem_hook(fn)	PTR_IF(IS_ENABLED(CONFIG_KVM_GMEM_HOOKS), fn)
 
+/* Whether private pages are more than what can be read of them and copied. */
+static inline bool kvm_gmem_has_hardware_hooks(void)
+{
+	return IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_CONVERT) ||
+	       IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_INVALIDATE) ||
+	       IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM);
+}
+
 #ifdef CONFIG_KVM_GMEM_HOOKS
 int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 			  unsigned long nr);
 void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 			     unsigned long nr);
 void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr);
+void kvm_gmem_hook_moved(unsigned long from, unsigned long to,
+			 unsigned long nr);
 #else
 static inline int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn,
 					kvm_pfn_t pfn, unsigned long nr)
@@ -30,6 +40,11 @@ static inline void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn,
 }
 
 static inline void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
+{
+}
+
+static inline void kvm_gmem_hook_moved(unsigned long from, unsigned long to,
+				       unsigned long nr)
 {
 }
 #endif

@@ -18,7 +18,7 @@
  *
  * A page goes through RESERVED (its entry exists, the hardware does not know it
  * yet), OWNED, ENDED (still in the file), perhaps OWNED again, and loses its
- * entry by reclaim.
+ * entry by reclaim.  If it is migrated, the entry goes along.
  *
  * The table's lock is innermost: mappings are checked under mmu_lock.  A VM is
  * an address in the table and not dereferenced, as entries outlive it.
@@ -284,6 +284,37 @@ void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr)
 	if (!any)
 		owner_report("pfn %lx reclaimed, never was private", pfn);
 	xa_unlock(&owners);
+}
+
+static void owner_move_one(kvm_pfn_t from, kvm_pfn_t to)
+{
+	struct gmem_owner *o, *old;
+
+	xa_lock(&owners);
+	o = __xa_erase(&owners, from);
+	if (o) {
+		/* A checker that forgets is of no use, and needs no mercy. */
+		old = __xa_store(&owners, to, o, GFP_KERNEL | __GFP_NOFAIL);
+		if (old) {
+			owner_report("pfn %llx is a copy of %llx, was known",
+				     to, from);
+			kfree(old);
+			counters.known--;
+		}
+		if (owner_left_file(o, to))
+			owner_report("pfn %llx is a copy of %llx, elsewhere",
+				     to, from);
+	}
+	xa_unlock(&owners);
+}
+
+/* Pages have been copied, and what is known of them holds for the copies. */
+void kvm_gmem_owner_move(unsigned long from, unsigned long to, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		owner_move_one(from + i, to + i);
 }
 
 /*

@@ -17,6 +17,8 @@ void kvm_gmem_owner_make(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 void kvm_gmem_owner_end(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 			unsigned long nr, bool mapped);
 void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr);
+void kvm_gmem_owner_move(unsigned long from, unsigned long to,
+			 unsigned long nr);
 void kvm_gmem_owner_vm_gone(const void *vm);
 
 /* The rest is for gmem_owner_debugfs.c. */
@@ -81,6 +83,11 @@ static inline void kvm_gmem_owner_end(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 }
 
 static inline void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr)
+{
+}
+
+static inline void kvm_gmem_owner_move(unsigned long from, unsigned long to,
+				       unsigned long nr)
 {
 }
 

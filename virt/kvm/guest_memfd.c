@@ -73,6 +73,7 @@ static struct guest_memfd_client_ops kvm_gmem_client_ops = {
 	.name		= "[kvm-gmem]",
 	.release	= kvm_gmem_release,
 	.restore	= kvm_gmem_hook(kvm_gmem_hook_restore),
+	.moved		= kvm_gmem_hook(kvm_gmem_hook_moved),
 	.ioctl		= kvm_gmem_ioctl,
 };
 
@@ -93,6 +94,10 @@ u64 kvm_gmem_supported_flags(struct kvm *kvm)
 	if (kvm && kvm_arch_has_private_mem(kvm))
 		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	flags |= GUEST_MEMFD_FLAG_HUGEPAGE;
+	flags |= GUEST_MEMFD_FLAG_MOVABLE;
+	/* The contents are more than what can be read. */
+	if (kvm_gmem_has_hardware_hooks())
+		flags &= ~GUEST_MEMFD_FLAG_MOVABLE;
 	return flags;
 }
 
@@ -108,6 +113,8 @@ static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
 		file_flags |= GUEST_MEMFD_SHARED;
 	if (flags & GUEST_MEMFD_FLAG_HUGEPAGE)
 		file_flags |= GUEST_MEMFD_HUGEPAGE;
+	if (flags & GUEST_MEMFD_FLAG_MOVABLE)
+		file_flags |= GUEST_MEMFD_MOVABLE;
 	return file_flags;
 }
 

@@ -160,6 +160,28 @@ TRACE_EVENT(guest_memfd_split,
 		      __entry->ret)
 );
 
+/* A folio has been moved, or has not. */
+TRACE_EVENT(guest_memfd_migrate,
+	    TP_PROTO(struct inode *inode, struct folio *src, struct folio *dst,
+		     int ret),
+	    TP_ARGS(inode, src, dst, ret),
+	    TP_STRUCT__entry(__field(unsigned long, ino)
+			     __field(pgoff_t, index)
+			     __field(unsigned long, src)
+			     __field(unsigned long, dst)
+			     __field(unsigned int, order)
+			     __field(int, ret)),
+	    TP_fast_assign(__entry->ino = inode->i_ino;
+			   __entry->index = src->index;
+			   __entry->src = folio_pfn(src);
+			   __entry->dst = folio_pfn(dst);
+			   __entry->order = folio_order(src);
+			   __entry->ret = ret;),
+	    TP_printk("ino=%lu index=0x%lx pfn=0x%lx to=0x%lx order=%u ret=%d",
+		      __entry->ino, __entry->index, __entry->src,
+		      __entry->dst, __entry->order, __entry->ret)
+);
+
 /* The hardware has lost a page of the file. */
 TRACE_EVENT(guest_memfd_error,
 	    TP_PROTO(struct inode *inode, pgoff_t index, unsigned long pfn),

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers for tests of what moves the memory of a guest_memfd, or may not.
+ *
+ * See guest_memfd_move.h for what each function does.
+ */
+#define _GNU_SOURCE /* for fallocate(2) */
+#include <linux/mempolicy.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "guest_memfd_move.h"
+
+#define MEMORY		"/sys/devices/system/memory/"
+
+const struct move_kind move_kinds[MOVE_KINDS] = {
+	{ "4 KiB, shared", false, false },
+	{ "2 MiB, shared", false, true },
+	{ "4 KiB, private", true, false },
+	{ "2 MiB, private", true, true },
+};
+
+void move_require_nodes(void)
+{
+	if (access("/sys/devices/system/node/node1", F_OK))
+		gmem_skip("one node; boot with numa=fake=2");
+}
+
+static int bind_memory(void *mem, u64 size, int node, unsigned int flags)
+{
+	u64 mask = BIT(node);
+
+	return errno_of(syscall(__NR_mbind, mem, size, MPOL_BIND, &mask, 64,
+				flags));
+}
+
+int move_mbind(struct move_file *f, int node, unsigned int flags)
+{
+	return bind_memory(f->mem, f->size, node, flags);
+}
+
+int move_policy(int fd, u64 offset, u64 size, int node, unsigned int flags)
+{
+	u64 mask = BIT(node);
+	struct kvm_gmem_policy policy = {
+		.offset = offset,
+		.size = size,
+		.mode = MPOL_BIND,
+		.flags = flags,
+		.nodemask = (u64)&mask,
+		.maxnode = 64,
+	};
+
+	return errno_of(ioctl(fd, KVM_GMEM_SET_POLICY, &policy));
+}
+
+/* Look up what is there, or allocate it, in pieces that a trace can hold. */
+#define PIECE		(2 * H)
+#define GET_FOLIO	"guest_memfd_get_folio"
+
+static void read_pfns(const char *trace, u64 *pfns, u64 nr)
+{
+	u64 index, pfn, order, i;
+	const char *p;
+
+	for (p = trace; (p = strstr(p, GET_FOLIO ": ")); p++) {
+		if (sscanf(p, GET_FOLIO ": ino=%*u index=%lx pfn=%lx order=%lu",
+			   &index, &pfn, &order) != 3)
+			continue;
+		/* That of the index, in a folio that is aligned. */
+		pfn -= index & ((1UL << order) - 1);
+		index &= ~((1UL << order) - 1);
+		for (i = 0; i < 1UL << order && index + i < nr; i++)
+			pfns[index + i] = pfn + i;
+	}
+}
+
+u64 *move_find(struct move_file *f, const char *when)
+{
+	static const char * const events[] = { "guest_memfd/" GET_FOLIO };
+	u64 *pfns = calloc(f->nr, sizeof(*pfns)), i;
+	char *trace;
+
+	TEST_ASSERT(pfns, "no memory");
+	admin_trace_start(events, ARRAY_SIZE(events));
+	for (i = 0; i < f->size; i += PIECE) {
+		gmem_allocate(f->fd, i, f->size - i < PIECE ? f->size - i : PIECE);
+		trace = admin_trace_read();
+		read_pfns(trace, pfns, f->nr);
+		free(trace);
+	}
+	for (i = 0; i < f->nr; i++)
+		TEST_ASSERT(pfns[i], "%s: no look-up of page %lu", when, i);
+	return pfns;
+}
+
+u64 move_pfn(struct move_file *f, u64 offset)
+{
+	static const char * const events[] = { "guest_memfd/" GET_FOLIO };
+	u64 pfn = 0;
+	char *trace;
+
+	admin_trace_start(events, ARRAY_SIZE(events));
+	gmem_allocate(f->fd, offset, P);
+	trace = admin_trace_read();
+	sscanf(strstr(trace, GET_FOLIO ": ") ?: "",
+	       GET_FOLIO ": ino=%*u index=%*x pfn=%lx", &pfn);
+	TEST_ASSERT(pfn, "no look-up in: %s", trace);
+	free(trace);
+	return pfn;
+}
+
+void move_fill(struct move_file *f, u64 tag)
+{
+	if (f->kind->private)
+		guest_fill(f->g.vcpu, GPA, f->size, tag);
+	else
+		gmem_fill(f->mem, 0, f->size, tag);
+}
+
+void move_check(struct move_file *f, u64 tag)
+{
+	if (f->kind->private)
+		guest_check(f->g.vcpu, GPA, f->size, tag);
+	else
+		gmem_check(f->mem, 0, f->size, tag);
+}
+
+void move_assert_usage(struct move_file *f, u64 huge, const char *when)
+{
+	gmem_assert_usage(f->fd, f->size, huge, when);
+}
+
+void move_start(struct move_file *f, const struct move_kind *kind, u64 size,
+		int node, u64 flags)
+{
+	flags |= GUEST_MEMFD_FLAG_MMAP;
+	if (kind->huge)
+		flags |= GUEST_MEMFD_FLAG_HUGEPAGE;
+
+	*f = (struct move_file) { .kind = kind, .size = size, .nr = size / P };
+	/* The guest's other memory is not to be huge either. */
+	host_set_thp("madvise");
+	if (kind->private) {
+		gmem_conv_guest_start(&f->g, size, flags);
+		f->fd = f->g.fd;
+	} else {
+		__gmem_map_setup(&f->m, KVM_X86_DEFAULT_VM, size,
+				 flags | GUEST_MEMFD_FLAG_INIT_SHARED);
+		f->fd = f->m.fd;
+	}
+	/* So that page tables of the host map huge pages as such. */
+	f->mem = gmem_mmap_aligned(f->fd, size);
+	ASSERT_EQ(move_mbind(f, node, 0), 0);
+	f->pfns = move_find(f, kind->name);
+	move_assert_usage(f, kind->huge ? size : 0, kind->name);
+	move_fill(f, 1);
+}
+
+void move_end(struct move_file *f)
+{
+	free(f->pfns);
+	munmap(f->mem, f->size);
+	if (f->kind->private)
+		gmem_conv_guest_end(&f->g);
+	else
+		gmem_map_teardown(&f->m);
+}
+
+void move_assert_still(struct move_file *f, const char *when)
+{
+	u64 *now = move_find(f, when);
+
+	TEST_ASSERT(!memcmp(now, f->pfns, f->nr * sizeof(*now)),
+		    "%s, %s: pages have moved", f->kind->name, when);
+	free(now);
+	move_assert_usage(f, f->kind->huge ? f->size : 0, when);
+	move_check(f, 1);
+}
+
+u64 move_block_pages(void)
+{
+	static u64 size;
+	FILE *f;
+
+	if (!size) {
+		f = fopen(MEMORY "block_size_bytes", "r");
+		if (!f)
+			gmem_skip("no memory blocks");
+		TEST_ASSERT(fscanf(f, "%lx", &size) == 1, "no block size");
+		fclose(f);
+	}
+	return size / P;
+}
+
+int move_node_of(u64 pfn)
+{
+	char path[96];
+	int node;
+
+	for (node = 0; node < 2; node++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/node/node%d/memory%lu", node,
+			 pfn / move_block_pages());
+		if (!access(path, F_OK))
+			return node;
+	}
+	TEST_FAIL("page frame 0x%lx is on no node", pfn);
+	return -1;
+}
+
+void move_with_all(u64 size, int node, u64 flags,
+		   void (*act)(struct move_file *f))
+{
+	struct move_file f;
+	int i;
+
+	move_require_nodes();
+	for (i = 0; i < MOVE_KINDS; i++) {
+		move_start(&f, &move_kinds[i], size, node, flags);
+		act(&f);
+		move_end(&f);
+	}
+}
+
+int move_page(void *addr, int node)
+{
+	int status = 1000, ret;
+
+	ret = syscall(__NR_move_pages, 0, 1, &addr, &node, &status,
+		      MPOL_MF_MOVE);
+	TEST_ASSERT(ret >= 0, "move_pages(): errno %d", errno);
+	return ret ? -EAGAIN : status;
+}
+
+char *move_make_sparse(u64 size, int node)
+{
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u64 i;
+
+	TEST_ASSERT(mem != MAP_FAILED, "mmap(): errno %d", errno);
+	ASSERT_EQ(bind_memory(mem, size, node, 0), 0);
+	for (i = 0; i < size; i += P)
+		mem[i] = 1;
+	for (i = 0; i < size; i += 2 * P)
+		TEST_ASSERT(!madvise(mem + i, P, MADV_DONTNEED), "errno %d",
+			    errno);
+	return mem;
+}

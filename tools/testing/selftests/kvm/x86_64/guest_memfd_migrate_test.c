@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Movable memory moves: mm is asked in all the ways that there are, and the pages
+ * have to be elsewhere afterwards, with their contents.
+ *
+ * Each test is run on pages of 4 KiB and of 2 MiB, shared and mapped by the host,
+ * or private and mapped by a guest.
+ *
+ * Needs two nodes with memory.
+ */
+#define _GNU_SOURCE /* for fallocate(2) */
+#include <glob.h>
+#include <pthread.h>
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+
+#include "guest_memfd_move.h"
+#include "guest_memfd_pfn.h"
+#include "guest_memfd_undo.h"
+
+#define SIZE		(4 * H)
+#define MIGRATE_EVENT	"guest_memfd_migrate"
+
+static u64 huge_of(struct move_file *f)
+{
+	return f->kind->huge ? f->size : 0;
+}
+
+/* All pages are on the node, with the contents that they had. */
+static void assert_on_node(struct move_file *f, int node, const char *when)
+{
+	u64 *now = move_find(f, when), i;
+
+	for (i = 0; i < f->nr; i++)
+		TEST_ASSERT(move_node_of(now[i]) == node,
+			    "%s, %s: page %lu is at 0x%lx, not on node %d",
+			    f->kind->name, when, i, now[i], node);
+	free(f->pfns);
+	f->pfns = now;
+	move_check(f, 1);
+}
+
+/*
+ * What the host's page tables lead to
+ */
+
+static void move_to(struct move_file *f, int node)
+{
+	u64 step = f->kind->huge ? H : P, i;
+	int status;
+
+	for (i = 0; i < f->size; i += step) {
+		status = move_page(f->mem + i, node);
+		TEST_ASSERT(status == node, "%s, page %lu: %d", f->kind->name,
+			    i / P, status);
+	}
+	assert_on_node(f, node, "move_pages()");
+	move_assert_usage(f, huge_of(f), "move_pages()");
+}
+
+static void do_move_pages(struct move_file *f)
+{
+	if (f->kind->private) {
+		ASSERT_EQ(move_page(f->mem, 1), -ENOENT);
+		move_assert_still(f, "move_pages()");
+		return;
+	}
+	move_to(f, 1);
+	move_to(f, 0);
+}
+
+static void test_move_pages(void)
+{
+	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_move_pages);
+}
+
+static void do_mbind(struct move_file *f)
+{
+	if (f->kind->private)
+		return;
+	ASSERT_EQ(move_mbind(f, 1, MPOL_MF_MOVE | MPOL_MF_STRICT), 0);
+	assert_on_node(f, 1, "mbind()");
+	move_assert_usage(f, huge_of(f), "mbind()");
+}
+
+static void test_mbind(void)
+{
+	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_mbind);
+}
+
+/* What is private, too; in one call, and page by page. */
+static void do_set_policy(struct move_file *f)
+{
+	u64 step = f->kind->huge ? H : P, i;
+
+	ASSERT_EQ(move_policy(f->fd, 0, f->size, 1,
+			      MPOL_MF_MOVE | MPOL_MF_STRICT), 0);
+	assert_on_node(f, 1, "KVM_GMEM_SET_POLICY");
+	move_assert_usage(f, huge_of(f), "KVM_GMEM_SET_POLICY");
+
+	for (i = 0; i < f->size; i += step)
+		ASSERT_EQ(move_policy(f->fd, i, step, 0,
+				      MPOL_MF_MOVE_ALL | MPOL_MF_STRICT), 0);
+	assert_on_node(f, 0, "KVM_GMEM_SET_POLICY, in parts");
+	move_assert_usage(f, huge_of(f), "KVM_GMEM_SET_POLICY, in parts");
+
+	/* The policy, without the memory; then what does not follow it. */
+	ASSERT_EQ(move_policy(f->fd, 0, f->size, 1, 0), 0);
+	assert_on_node(f, 0, "policy");
+	ASSERT_EQ(move_policy(f->fd, 0, f->size, 1, MPOL_MF_STRICT), -EIO);
+	gmem_punch_hole(f->fd, 0, f->size);
+	move_fill(f, 1);
+	assert_on_node(f, 1, "allocated anew");
+	ASSERT_EQ(move_policy(f->fd, 0, f->size, 1, MPOL_MF_STRICT), 0);
+}
+
+static void test_set_policy(void)
+{
+	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_set_policy);
+}
+
+/* A reference from elsewhere: the page stays, and with it the contents. */
+static void test_page_in_use_does_not_move(void)
+{
+	struct move_file f;
+	struct iovec iov;
+	int fds[2], i;
+	char c;
+
+	move_require_nodes();
+	for (i = 0; i < 2; i++) {
+		move_start(&f, &move_kinds[i], SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE);
+		TEST_ASSERT(!pipe(fds), "errno %d", errno);
+		iov = (struct iovec) { f.mem, 1 };
+		TEST_ASSERT(vmsplice(fds[1], &iov, 1, 0) == 1, "errno %d", errno);
+
+		ASSERT_EQ(move_page(f.mem, 1), -EAGAIN);
+		ASSERT_EQ(move_policy(f.fd, 0, SIZE, 1, MPOL_MF_STRICT), -EIO);
+		move_assert_still(&f, "in use");
+
+		TEST_ASSERT(read(fds[0], &c, 1) == 1, "errno %d", errno);
+		ASSERT_EQ(move_page(f.mem, 1), 1);
+		move_check(&f, 1);
+		close(fds[0]);
+		close(fds[1]);
+		move_end(&f);
+	}
+}
+
+/*
+ * What page frames lead to
+ */
+
+static void do_soft_offline(struct move_file *f)
+{
+	u64 *before = f->pfns, i, step = f->nr / 4 + 1, nr = 0;
+
+	for (i = 0; i < f->nr; i += step) {
+		int ret = soft_offline_pfn(before[i]);
+
+		if (ret == -ENOENT)
+			gmem_skip("no soft_offline_page");
+		TEST_ASSERT(!ret, "%s, page %lu: %d", f->kind->name, i, ret);
+		poison_remember(before[i]);
+		TEST_ASSERT(pfn_is_poisoned(before[i]) && pfn_is_alone(before[i]),
+			    "page frame 0x%lx is in use", before[i]);
+		nr++;
+	}
+
+	/* Of a huge page no more than that is lost. */
+	f->pfns = move_find(f, "soft offline");
+	for (i = 0; i < f->nr; i++)
+		TEST_ASSERT((f->pfns[i] == before[i]) == !!(i % step),
+			    "%s: page %lu was at 0x%lx, is at 0x%lx",
+			    f->kind->name, i, before[i], f->pfns[i]);
+	free(before);
+	move_check(f, 1);
+	move_assert_usage(f, huge_of(f) ? huge_of(f) - nr * H : 0,
+			  "soft offline");
+}
+
+static void test_soft_offline(void)
+{
+	poison_require();
+	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_soft_offline);
+	poison_undo_all();
+}
+
+/*
+ * Compaction
+ */
+
+#define COMPACT_SIZE	(16 * H)
+
+static u64 migrations(const char *trace, const char *args)
+{
+	return admin_trace_count(trace, MIGRATE_EVENT, args);
+}
+
+/* Small pages with holes between them; huge ones are not looked at. */
+static void do_compaction(struct move_file *f)
+{
+	static const char * const events[] = { "guest_memfd/" MIGRATE_EVENT };
+	char *trace;
+	u64 i, nr;
+
+	if (!f->kind->huge)
+		for (i = 0; i < f->size; i += 2 * P)
+			gmem_punch_hole(f->fd, i, P);
+
+	admin_trace_start(events, ARRAY_SIZE(events));
+	ASSERT_EQ(admin_write("/proc/sys/vm/compact_memory", "1"), 0);
+	trace = admin_trace_read();
+	nr = migrations(trace, "ret=0");
+	ksft_print_msg("%s: %lu moved, %lu busy, %lu to be tried again\n",
+		       f->kind->name, nr, migrations(trace, "ret=-16"),
+		       migrations(trace, "ret=-11"));
+	TEST_ASSERT(!nr == f->kind->huge, "%s: %lu moved", f->kind->name, nr);
+	free(trace);
+
+	if (f->kind->huge) {
+		move_assert_still(f, "compaction");
+		return;
+	}
+	for (i = 0; i < f->size; i += 2 * P) {
+		if (f->kind->private)
+			guest_check(f->g.vcpu, GPA + i + P, P, 1);
+		else
+			gmem_check(f->mem + i + P, i + P, P, 1);
+	}
+}
+
+static void test_compaction(void)
+{
+	move_with_all(COMPACT_SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE, do_compaction);
+}
+
+/*
+ * A contiguous memory area
+ */
+
+static u64 cma_number(const char *dir, const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return gmem_proc_number(path);
+}
+
+static u64 count_within(struct move_file *f, u64 base, u64 count)
+{
+	u64 i, nr = 0;
+
+	for (i = 0; i < f->nr; i++)
+		nr += f->pfns[i] - base < count;
+	return nr;
+}
+
+/* Who it is for gets all of it, and the file's pages are elsewhere. */
+static void take_cma(struct move_file *f, const char *dir)
+{
+	u64 base = cma_number(dir, "base_pfn"), count = cma_number(dir, "count");
+	char path[160], number[32];
+	int ret, tries = 0;
+
+	snprintf(path, sizeof(path), "%s/alloc", dir);
+	snprintf(number, sizeof(number), "%lu", count);
+	/* Others' pages in it can be in use just now. */
+	do {
+		ret = admin_write(path, number);
+	} while (ret && ++tries < 10 && !usleep(100000));
+	TEST_ASSERT(!ret, "%s: %lu pages: %d", dir, count, ret);
+
+	free(f->pfns);
+	f->pfns = move_find(f, "allocation of the area");
+	ASSERT_EQ(count_within(f, base, count), 0UL);
+	move_check(f, 1);
+	move_assert_usage(f, huge_of(f), "allocation of the area");
+
+	snprintf(path, sizeof(path), "%s/free", dir);
+	ret = admin_write(path, number);
+	TEST_ASSERT(!ret, "%s: %lu pages back: %d", dir, count, ret);
+}
+
+/*
+ * Movable memory is taken from the area when there is more free in it than
+ * outside.  So have most of the node pinned by a file that cannot be in it.
+ */
+#define LEAVE_FREE	(150ULL << 20)
+
+static int pin_most_of(struct kvm_vm *vm, int node)
+{
+	char path[96], key[32];
+	u64 mask = BIT(node), size;
+	int fd;
+	char *mem;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo",
+		 node);
+	snprintf(key, sizeof(key), "Node %d MemFree", node);
+	size = admin_file_value(path, key) << 10;
+	TEST_ASSERT(size > LEAVE_FREE + H, "%lu bytes free", size);
+	size = (size - LEAVE_FREE) / H * H;
+
+	fd = vm_create_guest_memfd(vm, size, GMEM_SHARED_FLAGS |
+				   GUEST_MEMFD_FLAG_HUGEPAGE);
+	mem = gmem_mmap(fd, size, 0);
+	TEST_ASSERT(!syscall(__NR_mbind, mem, size, MPOL_BIND, &mask, 64, 0),
+		    "errno %d", errno);
+	gmem_allocate(fd, 0, size);
+	munmap(mem, size);
+	return fd;
+}
+
+static void cma_with(const struct move_kind *kind, const char *dir)
+{
+	int node = move_node_of(cma_number(dir, "base_pfn")), fd;
+	struct kvm_vm *vm = vm_create_barebones();
+	struct move_file f;
+	u64 nr;
+
+	host_set_thp("madvise");
+	fd = pin_most_of(vm, node);
+	move_start(&f, kind, COMPACT_SIZE, node, GUEST_MEMFD_FLAG_MOVABLE);
+	nr = count_within(&f, cma_number(dir, "base_pfn"),
+			  cma_number(dir, "count"));
+	ksft_print_msg("%s: %lu pages are in %s\n", kind->name, nr, dir);
+	TEST_ASSERT(nr, "%s: no page is in %s", kind->name, dir);
+	close(fd);
+	take_cma(&f, dir);
+	move_end(&f);
+	kvm_vm_free(vm);
+}
+
+static void test_contiguous_area(void)
+{
+	glob_t dirs;
+	size_t i;
+	int k;
+
+	move_require_nodes();
+	if (glob("/sys/kernel/debug/cma/*", GLOB_ONLYDIR, NULL, &dirs))
+		gmem_skip("no contiguous memory area; boot with cma=64M");
+	for (i = 0; i < dirs.gl_pathc; i++)
+		for (k = 0; k < MOVE_KINDS; k++)
+			cma_with(&move_kinds[k], dirs.gl_pathv[i]);
+	globfree(&dirs);
+}
+
+/*
+ * A memory block of ZONE_MOVABLE goes offline and comes back
+ */
+
+#define OFFLINE_SIZE	(32 * H)
+#define MAX_BLOCKS	1024
+
+static char block_state[96];
+
+static int set_block(const char *state)
+{
+	return admin_write(block_state, state);
+}
+
+static void block_back(void)
+{
+	set_block("offline");
+	set_block("online_kernel");
+}
+
+/* A block of node 1 that can be taken offline, in which all is movable now. */
+static u64 movable_block(void)
+{
+	u64 block;
+
+	for (block = MAX_BLOCKS; block--; ) {
+		snprintf(block_state, sizeof(block_state),
+			 "/sys/devices/system/node/node1/memory%lu/state", block);
+		if (!access(block_state, F_OK) && !set_block("offline"))
+			break;
+	}
+	if (block == -1UL)
+		gmem_skip("no block of node 1 can be taken offline");
+	atexit(block_back);
+	ASSERT_EQ(set_block("online_movable"), 0);
+	return block;
+}
+
+static u64 count_in_block(struct move_file *f, u64 block)
+{
+	u64 nr = move_block_pages();
+
+	return count_within(f, block * nr, nr);
+}
+
+static void find_again(struct move_file *f, const char *when)
+{
+	free(f->pfns);
+	f->pfns = move_find(f, when);
+}
+
+/* Others' pages in it can be in use just now. */
+static void take_offline(void)
+{
+	int ret, tries = 0;
+
+	do {
+		ret = set_block("offline");
+	} while (ret && ++tries < 20 && !usleep(100000));
+	TEST_ASSERT(!ret, "%s: %d", block_state, ret);
+}
+
+static void offline_with(const struct move_kind *kind, u64 block)
+{
+	struct move_file f;
+
+	move_start(&f, kind, OFFLINE_SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
+	ASSERT_EQ(count_in_block(&f, block), f.nr);
+
+	take_offline();
+	find_again(&f, "offline");
+	ASSERT_EQ(count_in_block(&f, block), 0UL);
+	move_check(&f, 1);
+	move_assert_usage(&f, huge_of(&f), "offline");
+
+	ASSERT_EQ(set_block("online_movable"), 0);
+	move_check(&f, 1);
+	move_end(&f);
+}
+
+static void test_memory_offline(void)
+{
+	u64 block;
+	int k;
+
+	move_require_nodes();
+	block = movable_block();
+	for (k = 0; k < MOVE_KINDS; k++)
+		offline_with(&move_kinds[k], block);
+	block_back();
+}
+
+/*
+ * A guest that counts, while its memory is moved: no count goes back
+ */
+
+#define COUNT_SIZE	(16 * H)
+
+static struct counting {
+	u64 nr_pages;
+	u64 passes;
+	u64 bad_gpa, bad_value;
+	u64 stop;
+} counting;
+
+static u64 guest_count_pages(void)
+{
+	u64 pass = READ_ONCE(counting.passes), gpa, i;
+
+	while (!READ_ONCE(counting.stop)) {
+		for (i = 0; i < counting.nr_pages; i++) {
+			gpa = GPA + i * P + i % 512 * 8;
+			if (READ_ONCE(*(u64 *)gpa) != pass) {
+				counting.bad_gpa = gpa;
+				counting.bad_value = READ_ONCE(*(u64 *)gpa);
+				return 1;
+			}
+			WRITE_ONCE(*(u64 *)gpa, pass + 1);
+		}
+		WRITE_ONCE(counting.passes, ++pass);
+	}
+	return 0;
+}
+
+struct counter {
+	struct move_file f;
+	struct counting *c;
+	pthread_t thread;
+};
+
+static void *count_thread(void *arg)
+{
+	struct counter *c = arg;
+
+	guest_cmd_set(c->f.g.vcpu, GUEST_OP_CALL, (u64)guest_count_pages, 0, 0);
+	guest_cmd_finish(c->f.g.vcpu);
+	return NULL;
+}
+
+static void counter_start(struct counter *c, const struct move_kind *kind,
+			  u64 size, int node)
+{
+	u64 i;
+
+	move_start(&c->f, kind, size, node, GUEST_MEMFD_FLAG_MOVABLE);
+	for (i = 0; i < c->f.nr; i++)
+		guest_write(c->f.g.vcpu, GPA + i * P + i % 512 * 8, 0);
+	c->c = addr_gva2hva(c->f.g.vm, (vm_vaddr_t)&counting);
+	*c->c = (struct counting) { .nr_pages = c->f.nr };
+	pthread_create(&c->thread, NULL, count_thread, c);
+}
+
+/* It has gone through all its memory since. */
+static void counter_check(struct counter *c, const char *when)
+{
+	u64 goal = READ_ONCE(c->c->passes) + 2;
+	int ms = 0;
+
+	while (READ_ONCE(c->c->passes) < goal) {
+		TEST_ASSERT(!READ_ONCE(c->c->bad_gpa),
+			    "%s, %s: 0x%lx at 0x%lx in pass %lu",
+			    c->f.kind->name, when, c->c->bad_value,
+			    c->c->bad_gpa, c->c->passes);
+		TEST_ASSERT(ms++ < 60000, "%s, %s: the guest does not go on",
+			    c->f.kind->name, when);
+		usleep(1000);
+	}
+}
+
+static void counter_end(struct counter *c)
+{
+	counter_check(c, "in the end");
+	WRITE_ONCE(c->c->stop, 1);
+	pthread_join(c->thread, NULL);
+	ksft_print_msg("%s: %lu passes\n", c->f.kind->name, c->c->passes);
+	move_end(&c->f);
+}
+
+/* Round and round between the nodes, by way of memory that goes offline. */
+static void count_while_offline(const struct move_kind *kind, u64 block)
+{
+	struct counter c;
+
+	counter_start(&c, kind, COUNT_SIZE, 1);
+	ASSERT_EQ(count_in_block(&c.f, block), c.f.nr);
+
+	take_offline();
+	counter_check(&c, "offline");
+	find_again(&c.f, "offline");
+	ASSERT_EQ(count_in_block(&c.f, block), 0UL);
+	ASSERT_EQ(set_block("online_movable"), 0);
+
+	ASSERT_EQ(admin_write("/proc/sys/vm/compact_memory", "1"), 0);
+	counter_check(&c, "compaction");
+	counter_end(&c);
+}
+
+static void test_guest_counts_meanwhile(void)
+{
+	u64 block;
+	int k;
+
+	move_require_nodes();
+	block = movable_block();
+	for (k = 0; k < MOVE_KINDS; k++)
+		if (move_kinds[k].private)
+			count_while_offline(&move_kinds[k], block);
+	block_back();
+}
+
+static const struct gmem_test tests[] = {
+	GMEM_TEST(test_move_pages),
+	GMEM_TEST(test_mbind),
+	GMEM_TEST(test_set_policy),
+	GMEM_TEST(test_page_in_use_does_not_move),
+	GMEM_TEST(test_soft_offline),
+	GMEM_TEST(test_compaction),
+	GMEM_TEST(test_contiguous_area),
+	GMEM_TEST(test_memory_offline),
+	GMEM_TEST(test_guest_counts_meanwhile),
+};
+
+int main(void)
+{
+	gmem_require_vm_type(KVM_X86_SW_PROTECTED_VM);
+	guest_word_step = 64;
+
+	return gmem_run_tests(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * NUMA policy of a guest_memfd, also of one that cannot be mapped.
+ *
+ * mbind(2) needs an address.  Private memory has none in the host, and a VMM need
+ * not map a file in order to say where its memory shall be.
+ */
+
+#include <linux/guest_memfd.h>
+#include <linux/kvm_host.h>
+#include <linux/uaccess.h>
+
+#include "gmem_policy.h"
+
+static_assert(sizeof(struct kvm_gmem_policy) == 120);
+
+/* KVM_GMEM_SET_POLICY */
+int kvm_gmem_set_policy(struct file *file, struct kvm_gmem_policy __user *upolicy)
+{
+	struct guest_memfd_policy args;
+	struct kvm_gmem_policy policy;
+
+	if (copy_from_user(&policy, upolicy, sizeof(policy)))
+		return -EFAULT;
+	if (memchr_inv(policy.reserved, 0, sizeof(policy.reserved)))
+		return -EINVAL;
+	/* A bitmap is as many bits as a long can say. */
+	if (policy.maxnode != (unsigned long)policy.maxnode)
+		return -EINVAL;
+
+	args = (struct guest_memfd_policy) {
+		.offset		= policy.offset,
+		.size		= policy.size,
+		.mode		= policy.mode,
+		.flags		= policy.flags,
+		.nodes		= u64_to_user_ptr(policy.nodemask),
+		.maxnode	= policy.maxnode,
+	};
+	return guest_memfd_set_policy(file, &args);
+}
