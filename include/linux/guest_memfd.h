@@ -275,6 +275,16 @@ static inline int guest_memfd_set_policy(struct file *file,
 }
 #endif
 
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+int guest_memfd_collapse(struct file *file, u64 offset, u64 size, u64 *done);
+#else
+static inline int guest_memfd_collapse(struct file *file, u64 offset, u64 size,
+				       u64 *done)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 int guest_memfd_convert(struct file *file, struct guest_memfd_conversion *args);
 int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
 			u64 *resident);

@@ -31,6 +31,7 @@
  *   lru.c	the LRU list that folios of movable files are on
  *   migrate.c	moving them
  *   place.c	moving them to where the NUMA policy says
+ *   collapse.c	making large folios out of small ones again
  *   prepare.c	pages that hardware is prepared for
  *
  * Calls between the files go one way: no two call each other, not even by way of
@@ -300,6 +301,7 @@ bool gmem_next_piece(struct inode *inode, pgoff_t *start, pgoff_t end,
 
 /* remove.c */
 bool gmem_let_go(struct folio *folio);
+void gmem_drop_movable(struct folio *folio, struct list_head *removed);
 pgoff_t gmem_remove_folios(struct inode *inode, pgoff_t start, pgoff_t end,
 			   struct list_head *removed);
 void gmem_free_folios(struct list_head *removed);

@@ -176,12 +176,17 @@ bool gmem_let_go(struct folio *folio)
 	return true;
 }
 
-/*
- * The same for a folio that the file does not pin: of the references of the page cache
- * one is left.  The entry for lists can be in use; then it is freed by whoever
- * drops the last one.
+/**
+ * gmem_drop_movable - let go a folio that the file does not pin
+ * @folio:	The folio, locked, which has left the page cache but still has the
+ *		references that this had; unlocked.
+ * @removed:	It is added to this list, as by gmem_remove_folios().  Or, if its
+ *		entry for lists is in use, it is freed by whoever drops the last
+ *		reference.
+ *
+ * Context: Process context, invalidate_lock held for write.
  */
-static void gmem_drop_movable(struct folio *folio, struct list_head *removed)
+void gmem_drop_movable(struct folio *folio, struct list_head *removed)
 {
 	bool free, list;
 

@@ -232,6 +232,8 @@ long kvm_gmem_ioctl(struct file *file, void *priv, unsigned int cmd,
 		return kvm_gmem_get_attributes(file, argp);
 	case KVM_GMEM_SET_POLICY:
 		return kvm_gmem_set_policy(file, argp);
+	case KVM_GMEM_COLLAPSE:
+		return kvm_gmem_collapse(file, argp);
 	default:
 		return -ENOTTY;
 	}

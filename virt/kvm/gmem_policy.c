@@ -13,6 +13,7 @@
 #include "gmem_policy.h"
 
 static_assert(sizeof(struct kvm_gmem_policy) == 120);
+static_assert(sizeof(struct kvm_gmem_collapse) == 64);
 
 /* KVM_GMEM_SET_POLICY */
 int kvm_gmem_set_policy(struct file *file, struct kvm_gmem_policy __user *upolicy)
@@ -37,4 +38,23 @@ int kvm_gmem_set_policy(struct file *file, struct kvm_gmem_policy __user *upolic
 		.maxnode	= policy.maxnode,
 	};
 	return guest_memfd_set_policy(file, &args);
+}
+
+/* KVM_GMEM_COLLAPSE */
+int kvm_gmem_collapse(struct file *file, struct kvm_gmem_collapse __user *ucollapse)
+{
+	struct kvm_gmem_collapse collapse;
+	u64 done = 0;
+	int r;
+
+	if (copy_from_user(&collapse, ucollapse, sizeof(collapse)))
+		return -EFAULT;
+	if (collapse.flags ||
+	    memchr_inv(collapse.reserved, 0, sizeof(collapse.reserved)))
+		return -EINVAL;
+
+	r = guest_memfd_collapse(file, collapse.offset, collapse.size, &done);
+	if (r)
+		return r;
+	return put_user(done, &ucollapse->done);
 }

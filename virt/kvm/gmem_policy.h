@@ -10,5 +10,6 @@
 struct file;
 
 int kvm_gmem_set_policy(struct file *file, struct kvm_gmem_policy __user *upolicy);
+int kvm_gmem_collapse(struct file *file, struct kvm_gmem_collapse __user *ucollapse);
 
 #endif /* __KVM_GMEM_POLICY_H */

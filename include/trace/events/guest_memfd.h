@@ -182,6 +182,23 @@ TRACE_EVENT(guest_memfd_migrate,
 		      __entry->dst, __entry->order, __entry->ret)
 );
 
+/* A large folio has taken the place of small ones, or has not. */
+TRACE_EVENT(guest_memfd_collapse,
+	    TP_PROTO(struct inode *inode, pgoff_t index, unsigned long pfn,
+		     int ret),
+	    TP_ARGS(inode, index, pfn, ret),
+	    TP_STRUCT__entry(__field(unsigned long, ino)
+			     __field(pgoff_t, index)
+			     __field(unsigned long, pfn)
+			     __field(int, ret)),
+	    TP_fast_assign(__entry->ino = inode->i_ino;
+			   __entry->index = index;
+			   __entry->pfn = pfn;
+			   __entry->ret = ret;),
+	    TP_printk("ino=%lu index=0x%lx pfn=0x%lx ret=%d", __entry->ino,
+		      __entry->index, __entry->pfn, __entry->ret)
+);
+
 /* The hardware has lost a page of the file. */
 TRACE_EVENT(guest_memfd_error,
 	    TP_PROTO(struct inode *inode, pgoff_t index, unsigned long pfn),
