@@ -3,6 +3,7 @@
  * What the parts of guest_memfd know of each other.
  *
  *   file.c	the file: creation, file operations, inode life cycle
+ *   aops.c	what mm asks it about its folios
  *   folio.c	the memory: allocation and look-up
  *   remove.c	taking it out of the file
  *   binding.c	the clients' ranges, and telling them of changes
@@ -280,8 +281,10 @@ pgoff_t gmem_state_piece_end(struct inode *inode, pgoff_t start, pgoff_t end);
 int gmem_punch_hole(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_remove_all(struct inode *inode);
 
-/* folio.c */
+/* aops.c */
 extern const struct address_space_operations gmem_aops;
+
+/* folio.c */
 struct folio *gmem_find_folio(struct inode *inode, pgoff_t index);
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index,
 			     struct gmem_room *room);
