@@ -119,7 +119,7 @@ void gmem_unprepare_range(struct inode *inode, pgoff_t start, pgoff_t end)
  * @start:	The same as there.
  * @end:	The same as there.
  *
- * Context: Process context, may sleep; invalidate_lock held for write.
+ * Context: Process context, may sleep; invalidate_lock held as there.
  */
 void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 {

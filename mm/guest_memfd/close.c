@@ -83,7 +83,9 @@ static int gmem_verify_pieces(struct gmem_convert *c)
 		if (!ret)
 			continue;
 		if (gmem_wants_drain(c)) {
-			lru_add_drain_all();
+			ret = gmem_drain_lists();
+			if (ret)
+				return ret;
 			c->drained = true;
 			start = c->args->error_offset >> PAGE_SHIFT;
 			continue;

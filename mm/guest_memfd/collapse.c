@@ -11,7 +11,7 @@
  * to copy 2 MiB.  Nobody uses the pages meanwhile: look-ups for clients and faults
  * need the lock, clients have dropped their mappings, and a page that anybody else
  * has a reference to defeats the attempt.  Up to the store that puts the large folio in
- * place of all the small ones nothing has changed.
+ * place of all the small ones nothing has changed that anybody could see.
  */
 
 #include <linux/export.h>
@@ -25,6 +25,7 @@
 #include <trace/events/guest_memfd.h>
 
 #include "account.h"
+#include "backoff.h"
 #include "internal.h"
 #include "lost.h"
 #include "marks.h"
@@ -52,33 +53,23 @@ static bool gmem_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end)
 	       gmem_policy_is_uniform(inode, start, end);
 }
 
+/*
+ * What the tree of the page cache says; folios may be replaced meanwhile, and are not
+ * looked at.
+ */
 static enum gmem_block gmem_look_at_block(struct inode *inode, pgoff_t start)
 {
-	XA_STATE(xas, &inode->i_mapping->i_pages, start);
-	enum gmem_block ret = GMEM_NO_BLOCK;
-	pgoff_t index = start;
-	struct folio *folio;
+	struct xarray *xa = &inode->i_mapping->i_pages;
+	pgoff_t index, end = start + GMEM_NR;
 
 	gmem_assert_locked(inode);
 
-	rcu_read_lock();
-	xas_for_each(&xas, folio, start + GMEM_NR - 1) {
-		if (xas_retry(&xas, folio))
-			continue;
-		if (folio_nr_pages(folio) == GMEM_NR) {
-			ret = GMEM_LARGE;
-			break;
-		}
-		if (folio->index != index || folio_test_large(folio) ||
-		    gmem_is_bad(&folio->page))
-			break;
-		index++;
-	}
-	rcu_read_unlock();
-
-	if (index == start + GMEM_NR && gmem_is_uniform(inode, start, index))
-		ret = GMEM_SMALL;
-	return ret;
+	if (xa_load(xa, start) && xa_get_order(xa, start) == HPAGE_PMD_ORDER)
+		return GMEM_LARGE;
+	for (index = start; index < end; index++)
+		if (!xa_load(xa, index))
+			return GMEM_NO_BLOCK;
+	return gmem_is_uniform(inode, start, end) ? GMEM_SMALL : GMEM_NO_BLOCK;
 }
 
 /* Copy a page that nobody uses; false if it cannot be read. */
@@ -112,25 +103,30 @@ static bool gmem_copy_block(struct inode *inode, struct folio *large,
 			    struct folio **folios)
 {
 	unsigned int i;
+	bool ok = true;
 
 	gmem_assert_locked_write(inode);
 
-	for (i = 0; i < GMEM_NR; i++) {
+	for (i = 0; i < GMEM_NR && ok; i++) {
 		folios[i] = xa_load(&inode->i_mapping->i_pages,
 				    large->index + i);
-		if (!folio_trylock(folios[i]))
-			break;
-		if (gmem_is_bad(&folios[i]->page) || folio_mapped(folios[i]) ||
-		    !gmem_copy_page(folio_page(large, i), folios[i])) {
-			i++;
-			break;
+		if (!folio_trylock(folios[i])) {
+			gmem_unlock_block(folios, i);
+			return false;
 		}
+		ok = !gmem_is_bad(&folios[i]->page) && !folio_mapped(folios[i]) &&
+		     gmem_copy_page(folio_page(large, i), folios[i]);
 		cond_resched();
 	}
-	if (i == GMEM_NR && !gmem_is_bad(&folios[i - 1]->page))
-		return true;
-	gmem_unlock_block(folios, i);
-	return false;
+	if (!ok)
+		gmem_unlock_block(folios, i);
+	return ok;
+}
+
+static void gmem_unfreeze_block(struct folio **folios, unsigned int nr)
+{
+	while (nr--)
+		folio_ref_unfreeze(folios[nr], gmem_folio_refs(folios[nr]));
 }
 
 static bool gmem_freeze_block(struct folio **folios)
@@ -142,8 +138,7 @@ static bool gmem_freeze_block(struct folio **folios)
 			break;
 	if (i == GMEM_NR)
 		return true;
-	while (i--)
-		folio_ref_unfreeze(folios[i], gmem_folio_refs(folios[i]));
+	gmem_unfreeze_block(folios, i);
 	return false;
 }
 
@@ -181,6 +176,17 @@ static bool gmem_replace_block(struct inode *inode, struct folio *large,
 		return false;
 	}
 	large->mapping = inode->i_mapping;
+	/*
+	 * Pairs with TestSetPageHWPoison() in memory_failure(), which then looks
+	 * at the mapping: if it finds none, this finds the flag.
+	 */
+	smp_mb();
+	if (gmem_has_bad(large)) {
+		large->mapping = NULL;
+		gmem_unfreeze_block(folios, GMEM_NR);
+		xas_unlock_irq(&xas);
+		return false;
+	}
 	folio_ref_add(large, GMEM_NR);
 	folio_set_dirty(large);
 	folio_mark_uptodate(large);
@@ -191,7 +197,7 @@ static bool gmem_replace_block(struct inode *inode, struct folio *large,
 	return true;
 }
 
-/* What can be seen to be in use, so that clients need not be told for nothing. */
+/* What can be seen to be in the way, so that clients need not be told for nothing. */
 static bool gmem_block_is_idle(struct inode *inode, pgoff_t start)
 {
 	struct folio *folio;
@@ -201,7 +207,8 @@ static bool gmem_block_is_idle(struct inode *inode, pgoff_t start)
 
 	for (i = 0; i < GMEM_NR; i++) {
 		folio = xa_load(&inode->i_mapping->i_pages, start + i);
-		if (folio_ref_count(folio) != gmem_folio_refs(folio))
+		if (folio_test_large(folio) || gmem_is_bad(&folio->page) ||
+		    folio_ref_count(folio) != gmem_folio_refs(folio))
 			return false;
 	}
 	return true;
@@ -274,6 +281,12 @@ static int gmem_collapse_block(struct inode *inode, pgoff_t start,
 	return ret;
 }
 
+static bool gmem_may_be_huge(void)
+{
+	/* With CONFIG_BASE_SMALL the page cache cannot hold it. */
+	return HPAGE_PMD_ORDER <= MAX_PAGECACHE_ORDER && hugepage_flags_enabled();
+}
+
 /* Returns the bytes of the block that are in a large folio, or -EINTR. */
 static long gmem_try_block(struct inode *inode, pgoff_t start,
 			   struct folio **folios)
@@ -286,7 +299,7 @@ static long gmem_try_block(struct inode *inode, pgoff_t start,
 	block = gmem_look_at_block(inode, start);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 
-	if (block == GMEM_SMALL && hugepage_flags_enabled()) {
+	if (block == GMEM_SMALL && gmem_may_be_huge()) {
 		guest_memfd_throttle();
 		ret = gmem_collapse_block(inode, start, folios);
 		if (ret == -EINTR)
@@ -329,9 +342,9 @@ int guest_memfd_collapse(struct file *file, u64 offset, u64 size, u64 *done)
 	if (!folios)
 		return -ENOMEM;
 	/* What is on its way to an LRU list has one more reference. */
-	lru_add_drain_all();
+	ret = gmem_drain_lists();
 	end = (offset + size) >> PAGE_SHIFT;
-	while (gmem_next_piece(inode, &start, end, &after)) {
+	while (!ret && gmem_next_piece(inode, &start, end, &after)) {
 		start = round_down(start, GMEM_NR);
 		if (start + GMEM_NR > end)
 			break;

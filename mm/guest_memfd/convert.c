@@ -93,6 +93,7 @@
  *                            place is one of the above
  * memory_failure()           unmaps it, and it stays lost
  * compaction, reclaim        find it on no list
+ * migration                  finds that it is pending
  * =========================  ================================================
  *
  * A fault in user mode on a pending page waits for the conversion of its piece,

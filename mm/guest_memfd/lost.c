@@ -148,6 +148,24 @@ bool gmem_is_bad(struct page *page)
 }
 
 /**
+ * gmem_has_bad - whether a folio has a page that is not to be touched now
+ * @folio:	The folio.
+ *
+ * Context: Any; the caller has a reference to the folio, or the only one has been
+ *	    frozen.
+ * Return: true if gmem_is_bad() is true for one of its pages.
+ */
+bool gmem_has_bad(struct folio *folio)
+{
+	long i, nr = folio_nr_pages(folio);
+
+	for (i = 0; i < nr; i++)
+		if (gmem_is_bad(folio_page(folio, i)))
+			return true;
+	return false;
+}
+
+/**
  * gmem_forget_lost - a folio, perhaps with lost pages, has left the file
  * @folio:	The folio, just removed.
  *
@@ -173,7 +191,7 @@ bool gmem_forget_lost(struct folio *folio)
 		xa_erase(&gmem_lost, pfn);
 		found = true;
 	}
-	if (found)
+	if (found && !gmem_is_on_lru(folio))
 		mem_cgroup_uncharge(folio);
 	return found && folio_test_large(folio);
 }

@@ -51,7 +51,9 @@
  *
  * If the new memory, or the old, turns out to be bad, the old folio is put back.
  * Nobody can have used the new one, as it never was uptodate.  Those that wait for
- * its lock find that it is in no file, and look again.
+ * its lock find that it is in no file, and look again.  mm may try the same new
+ * folio for another one; it is not taken while they have references to it, or they
+ * would find it in another place.
  *
  * A folio that is not uptodate has contents that no one may see.  It is not copied,
  * and the new one is zeroed by the next look-up, as the old one would have been.
@@ -83,17 +85,6 @@ static int gmem_migration_refs(struct folio *folio)
 {
 	/* The one with which it was isolated. */
 	return gmem_folio_refs(folio) + 1;
-}
-
-/* A page that is lost, or may be. */
-static bool gmem_has_bad(struct folio *folio)
-{
-	long i, nr = folio_nr_pages(folio);
-
-	for (i = 0; i < nr; i++)
-		if (gmem_is_bad(folio_page(folio, i)))
-			return true;
-	return false;
 }
 
 static bool gmem_can_move(struct inode *inode, struct folio *folio)
@@ -139,6 +130,10 @@ static bool gmem_replace_folio(struct inode *inode, struct folio *src,
 	XA_STATE(xas, &inode->i_mapping->i_pages, src->index);
 	int refs = gmem_migration_refs(src);
 	long nr = folio_nr_pages(src);
+
+	/* It has been put back once, and a task has not noticed yet. */
+	if (folio_ref_count(dst) != 1)
+		return false;
 
 	xas_lock_irq(&xas);
 	if (!folio_ref_freeze(src, refs)) {

@@ -194,10 +194,12 @@ bool vma_is_guest_memfd(struct vm_area_struct *vma)
 void gmem_unmap(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	gmem_assert_locked_write(inode);
-	/* In a mapping that comes meanwhile, nothing can be mapped. */
+	/*
+	 * In a mapping that comes meanwhile, nothing can be mapped.  There are no
+	 * private copies, and entries that mm has made of poisoned pages go, too.
+	 */
 	if (gmem_was_mapped(inode))
-		unmap_mapping_pages(inode->i_mapping, start, end - start,
-				    false);
+		unmap_mapping_pages(inode->i_mapping, start, end - start, true);
 }
 
 /**

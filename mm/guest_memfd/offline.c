@@ -14,13 +14,12 @@
  * The block has been isolated before this is asked.  A page of a file that was in
  * it without PG_hwpoison then has had that refused, and one with the flag is
  * found here, whether memory_failure() is through with it or still at work.  New
- * pages do not come out of an isolated block.  There is one gap: a page that was
- * on the way from the free list to the file when has_unmovable_pages() saw it,
- * without a user, is in the block after all.  It keeps the block from going
- * offline, for as long as the attempt lasts, unless the hardware loses just this
- * page in that time.  Only a lock that memory_failure() and offline_pages() both
- * take would close the gap; mem_hotplug_lock is held for as long as an attempt
- * can last, for which memory_failure() must not wait.
+ * pages do not come out of an isolated block.  What is left is a page that was on
+ * the way from the free list to the file when has_unmovable_pages() saw it, without
+ * a user, and that the hardware loses while the attempt lasts.
+ * Or one that is to be moved, and is lost before.
+ * So test_pages_isolated() asks, too, for each page with the flag.  Then the
+ * attempt goes on until a signal ends it, or the page has left the file.
  */
 
 #include <linux/init.h>
@@ -32,9 +31,16 @@
 
 #include "internal.h"
 #include "lost.h"
+#include "poison.h"
 
-/* A poisoned page which is in a file. */
-static bool gmem_pins_offline(struct page *page)
+/**
+ * guest_memfd_pins_offline - whether a page must not go offline
+ * @page:	Any page, with PG_hwpoison or not.
+ *
+ * Context: Any.
+ * Return: true if it is poisoned, and in a file.
+ */
+bool guest_memfd_pins_offline(struct page *page)
 {
 	bool ret;
 
@@ -53,7 +59,7 @@ static int gmem_going_offline(unsigned long pfn, unsigned long nr_pages)
 	unsigned long end = pfn + nr_pages;
 
 	for (; pfn < end; pfn++) {
-		if (gmem_pins_offline(pfn_to_page(pfn))) {
+		if (guest_memfd_pins_offline(pfn_to_page(pfn))) {
 			pr_info_ratelimited("guest_memfd: poisoned page %#lx is in a file, its memory block stays online\n",
 					    pfn);
 			return -EBUSY;

@@ -42,8 +42,7 @@ struct gmem_place {
 static bool gmem_isolate_folio(struct gmem_place *p, struct folio *folio,
 			       struct list_head *list)
 {
-	if (folio_mapcount(folio) > folio_nr_pages(folio) &&
-	    !(p->flags & MPOL_MF_MOVE_ALL))
+	if (page_mapcount(&folio->page) > 1 && !(p->flags & MPOL_MF_MOVE_ALL))
 		return false;
 	if (folio_isolate_lru(folio))
 		return false;
@@ -83,7 +82,6 @@ static unsigned long gmem_isolate_range(struct gmem_place *p, pgoff_t start,
 	return left;
 }
 
-#ifdef CONFIG_MIGRATION
 /* Where the policy says.  A page that has left the file has one, too. */
 static struct page *gmem_new_page(struct page *page, unsigned long private)
 {
@@ -112,13 +110,6 @@ static unsigned long gmem_move_list(struct gmem_place *p, struct list_head *list
 	/* Out of memory is one of the reasons, and no other error for mbind(). */
 	return ret < 0 ? 1 : ret;
 }
-#else
-static unsigned long gmem_move_list(struct gmem_place *p, struct list_head *list)
-{
-	putback_movable_pages(list);
-	return 1;
-}
-#endif
 
 /* Returns the number of folios that are in the wrong place, or -EINTR. */
 static long gmem_place_pieces(struct gmem_place *p, bool move)
@@ -159,7 +150,7 @@ static int gmem_place_range(struct gmem_place *p, struct mempolicy *policy)
 
 	/* Folios on their way to an LRU list cannot be isolated. */
 	lru_cache_disable();
-	left = gmem_place_pieces(p, true);
+	left = gmem_place_pieces(p, IS_ENABLED(CONFIG_MIGRATION));
 	lru_cache_enable();
 	if (left < 0)
 		return left;

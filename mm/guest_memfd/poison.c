@@ -239,7 +239,8 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		inode = igrab(mapping->host);
 	} else {
 		gmem_unreserve_lost(page);
-		mem_cgroup_uncharge(folio);
+		if (!gmem_is_on_lru(folio))
+			mem_cgroup_uncharge(folio);
 	}
 	large = folio_test_large(folio);
 	movable = mapping && gmem_is_movable(mapping->host);

@@ -31,4 +31,13 @@ static inline void guest_memfd_contain_poisoned(struct folio *folio,
 }
 #endif
 
+#if defined(CONFIG_GUEST_MEMFD) && defined(CONFIG_MEMORY_HOTREMOVE)
+bool guest_memfd_pins_offline(struct page *page);
+#else
+static inline bool guest_memfd_pins_offline(struct page *page)
+{
+	return false;
+}
+#endif
+
 #endif /* _MM_GUEST_MEMFD_POISON_H */

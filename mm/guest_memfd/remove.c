@@ -191,8 +191,8 @@ void gmem_drop_movable(struct folio *folio, struct list_head *removed)
 	bool free, list;
 
 	folio_ref_sub(folio, folio_nr_pages(folio) - 1);
-	free = gmem_let_go(folio);
 	list = gmem_take_off_lru(folio);
+	free = gmem_let_go(folio);
 	if (free && list)
 		list_add_tail(&folio->lru, removed);
 	folio_unlock(folio);

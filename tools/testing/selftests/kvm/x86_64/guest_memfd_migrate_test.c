@@ -11,6 +11,7 @@
 #define _GNU_SOURCE /* for fallocate(2) */
 #include <glob.h>
 #include <pthread.h>
+#include <signal.h>
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
 
@@ -498,6 +499,102 @@ static void test_memory_offline(void)
 }
 
 /*
+ * Lost pages do not move, and keep their block online, whenever they are lost
+ */
+
+/* References from elsewhere to pages of a file. */
+struct pins {
+	int fds[2];
+};
+
+static void pins_start(struct pins *p)
+{
+	TEST_ASSERT(!pipe(p->fds), "errno %d", errno);
+}
+
+static void pin(struct pins *p, void *addr)
+{
+	struct iovec iov = { addr, 1 };
+
+	TEST_ASSERT(vmsplice(p->fds[1], &iov, 1, 0) == 1, "errno %d", errno);
+}
+
+/* The first that has been pinned. */
+static void unpin(struct pins *p)
+{
+	char c;
+
+	TEST_ASSERT(read(p->fds[0], &c, 1) == 1, "errno %d", errno);
+}
+
+static void pins_end(struct pins *p)
+{
+	close(p->fds[0]);
+	close(p->fds[1]);
+}
+
+struct attempt {
+	int ret;
+	bool done;
+};
+
+static void *offline_thread(void *arg)
+{
+	struct attempt *a = arg;
+
+	a->ret = set_block("offline");
+	__atomic_store_n(&a->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void on_signal(int sig)
+{
+}
+
+static void test_page_that_is_lost_meanwhile_keeps_its_block_online(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	struct attempt a = {};
+	struct move_file f;
+	pthread_t thread;
+	struct pins pins;
+
+	move_require_nodes();
+	poison_require();
+	movable_block();
+	pins_start(&pins);
+	move_start(&f, &move_kinds[0], SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
+	pin(&pins, f.mem);
+	pin(&pins, f.mem + 5 * P);
+	TEST_ASSERT(!sigaction(SIGUSR1, &action, NULL), "errno %d", errno);
+
+	/* It waits for these two pages, one of which is lost. */
+	pthread_create(&thread, NULL, offline_thread, &a);
+	usleep(500000);
+	TEST_ASSERT(!__atomic_load_n(&a.done, __ATOMIC_ACQUIRE),
+		    "pages in use have gone offline: %d", a.ret);
+	poison_pfn(f.pfns[5], POISON_CORRUPT);
+	unpin(&pins);
+	sleep(2);
+	TEST_ASSERT(!__atomic_load_n(&a.done, __ATOMIC_ACQUIRE),
+		    "a page that is in a file has gone offline: %d", a.ret);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, NULL);
+	ASSERT_EQ(a.ret, -EINTR);
+	/* From the beginning on it is refused. */
+	ASSERT_EQ(set_block("offline"), -EBUSY);
+
+	unpin(&pins);
+	pins_end(&pins);
+	gmem_punch_hole(f.fd, 5 * P, P);
+	/* Nor is anything of it left in page tables. */
+	TEST_ASSERT(!gmem_touch(f.mem + 5 * P, false), "no new page");
+	move_end(&f);
+	poison_undo_all();
+	block_back();
+}
+
+/*
  * A guest that counts, while its memory is moved: no count goes back
  */
 
@@ -624,6 +721,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_compaction),
 	GMEM_TEST(test_contiguous_area),
 	GMEM_TEST(test_memory_offline),
+	GMEM_TEST(test_page_that_is_lost_meanwhile_keeps_its_block_online),
 	GMEM_TEST(test_guest_counts_meanwhile),
 };
 
