@@ -31,8 +31,6 @@
 #include "marks.h"
 #include "state.h"
 
-#define GMEM_NR		HPAGE_PMD_NR
-
 /* Whether the block is there, in small folios, and of one kind; or large already. */
 enum gmem_block { GMEM_NO_BLOCK, GMEM_SMALL, GMEM_LARGE };
 
@@ -60,7 +58,7 @@ static bool gmem_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end)
 static enum gmem_block gmem_look_at_block(struct inode *inode, pgoff_t start)
 {
 	struct xarray *xa = &inode->i_mapping->i_pages;
-	pgoff_t index, end = start + GMEM_NR;
+	pgoff_t index, end = start + HPAGE_PMD_NR;
 
 	gmem_assert_locked(inode);
 
@@ -72,21 +70,13 @@ static enum gmem_block gmem_look_at_block(struct inode *inode, pgoff_t start)
 	return gmem_is_uniform(inode, start, end) ? GMEM_SMALL : GMEM_NO_BLOCK;
 }
 
-/* Copy a page that nobody uses; false if it cannot be read. */
-static bool gmem_copy_page(struct page *to, struct folio *from)
+/* One that is not uptodate has no contents; false if it cannot be read. */
+static bool gmem_fill_page(struct page *page, struct folio *from)
 {
-	void *src, *dst = kmap_local_page(to);
-	unsigned long left = 0;
-
-	if (folio_test_uptodate(from)) {
-		src = kmap_local_folio(from, 0);
-		left = copy_mc_to_kernel(dst, src, PAGE_SIZE);
-		kunmap_local(src);
-	} else {
-		clear_page(dst);
-	}
-	kunmap_local(dst);
-	return !left;
+	if (folio_test_uptodate(from))
+		return gmem_copy_page(page, &from->page);
+	clear_highpage(page);
+	return true;
 }
 
 static void gmem_unlock_block(struct folio **folios, unsigned int nr)
@@ -107,7 +97,7 @@ static bool gmem_copy_block(struct inode *inode, struct folio *large,
 
 	gmem_assert_locked_write(inode);
 
-	for (i = 0; i < GMEM_NR && ok; i++) {
+	for (i = 0; i < HPAGE_PMD_NR && ok; i++) {
 		folios[i] = xa_load(&inode->i_mapping->i_pages,
 				    large->index + i);
 		if (!folio_trylock(folios[i])) {
@@ -115,7 +105,7 @@ static bool gmem_copy_block(struct inode *inode, struct folio *large,
 			return false;
 		}
 		ok = !gmem_is_bad(&folios[i]->page) && !folio_mapped(folios[i]) &&
-		     gmem_copy_page(folio_page(large, i), folios[i]);
+		     gmem_fill_page(folio_page(large, i), folios[i]);
 		cond_resched();
 	}
 	if (!ok)
@@ -133,10 +123,10 @@ static bool gmem_freeze_block(struct folio **folios)
 {
 	unsigned int i;
 
-	for (i = 0; i < GMEM_NR; i++)
+	for (i = 0; i < HPAGE_PMD_NR; i++)
 		if (!folio_ref_freeze(folios[i], gmem_folio_refs(folios[i])))
 			break;
-	if (i == GMEM_NR)
+	if (i == HPAGE_PMD_NR)
 		return true;
 	gmem_unfreeze_block(folios, i);
 	return false;
@@ -149,15 +139,15 @@ static void gmem_count_collapsed(struct inode *inode, struct folio *large,
 	struct lruvec *lruvec;
 	unsigned int i;
 
-	for (i = 0; i < GMEM_NR; i++) {
+	for (i = 0; i < HPAGE_PMD_NR; i++) {
 		lruvec = folio_lruvec(folios[i]);
 		__mod_lruvec_state(lruvec, NR_FILE_PAGES, -1);
 		folios[i]->mapping = NULL;
 		folio_ref_unfreeze(folios[i], 1);
 	}
 	lruvec = folio_lruvec(large);
-	__mod_lruvec_state(lruvec, NR_FILE_PAGES, GMEM_NR);
-	__mod_lruvec_state(lruvec, NR_FILE_THPS, GMEM_NR);
+	__mod_lruvec_state(lruvec, NR_FILE_PAGES, HPAGE_PMD_NR);
+	__mod_lruvec_state(lruvec, NR_FILE_THPS, HPAGE_PMD_NR);
 	gmem_account_folio(inode, large);
 }
 
@@ -183,11 +173,11 @@ static bool gmem_replace_block(struct inode *inode, struct folio *large,
 	smp_mb();
 	if (gmem_has_bad(large)) {
 		large->mapping = NULL;
-		gmem_unfreeze_block(folios, GMEM_NR);
+		gmem_unfreeze_block(folios, HPAGE_PMD_NR);
 		xas_unlock_irq(&xas);
 		return false;
 	}
-	folio_ref_add(large, GMEM_NR);
+	folio_ref_add(large, HPAGE_PMD_NR);
 	folio_set_dirty(large);
 	folio_mark_uptodate(large);
 	/* Frees nodes of the tree, and needs none. */
@@ -205,7 +195,7 @@ static bool gmem_block_is_idle(struct inode *inode, pgoff_t start)
 
 	gmem_assert_locked_write(inode);
 
-	for (i = 0; i < GMEM_NR; i++) {
+	for (i = 0; i < HPAGE_PMD_NR; i++) {
 		folio = xa_load(&inode->i_mapping->i_pages, start + i);
 		if (folio_test_large(folio) || gmem_is_bad(&folio->page) ||
 		    folio_ref_count(folio) != gmem_folio_refs(folio))
@@ -222,14 +212,14 @@ static int gmem_collapse_locked(struct inode *inode, struct folio *large,
 
 	if (!gmem_copy_block(inode, large, folios))
 		return -EBUSY;
-	gmem_unprepare_range(inode, large->index, large->index + GMEM_NR);
+	gmem_unprepare_range(inode, large->index, large->index + HPAGE_PMD_NR);
 	if (!gmem_replace_block(inode, large, folios)) {
-		gmem_unlock_block(folios, GMEM_NR);
+		gmem_unlock_block(folios, HPAGE_PMD_NR);
 		return -EBUSY;
 	}
-	for (i = 0; i < GMEM_NR; i++)
+	for (i = 0; i < HPAGE_PMD_NR; i++)
 		gmem_drop_movable(folios[i], removed);
-	gmem_forget_prepared(inode, large->index, large->index + GMEM_NR);
+	gmem_forget_prepared(inode, large->index, large->index + HPAGE_PMD_NR);
 	return 0;
 }
 
@@ -237,7 +227,7 @@ static int gmem_collapse_locked(struct inode *inode, struct folio *large,
 static int gmem_collapse_to(struct inode *inode, struct folio *large,
 			    struct folio **folios)
 {
-	pgoff_t start = large->index, end = start + GMEM_NR;
+	pgoff_t start = large->index, end = start + HPAGE_PMD_NR;
 	LIST_HEAD(removed);
 	int ret;
 
@@ -329,7 +319,7 @@ static long gmem_try_block(struct inode *inode, pgoff_t start,
 int guest_memfd_collapse(struct file *file, u64 offset, u64 size, u64 *done)
 {
 	struct inode *inode = file_inode(file);
-	pgoff_t start = DIV_ROUND_UP_ULL(offset, HPAGE_PMD_SIZE) * GMEM_NR;
+	pgoff_t start = DIV_ROUND_UP_ULL(offset, HPAGE_PMD_SIZE) * HPAGE_PMD_NR;
 	pgoff_t end, after;
 	struct folio **folios;
 	long ret = 0;
@@ -338,22 +328,22 @@ int guest_memfd_collapse(struct file *file, u64 offset, u64 size, u64 *done)
 	if (!gmem_is_movable(inode) || !gmem_range_is_valid(inode, offset, size))
 		return -EINVAL;
 
-	folios = kvmalloc_array(GMEM_NR, sizeof(*folios), GFP_KERNEL);
+	folios = kvmalloc_array(HPAGE_PMD_NR, sizeof(*folios), GFP_KERNEL);
 	if (!folios)
 		return -ENOMEM;
 	/* What is on its way to an LRU list has one more reference. */
 	ret = gmem_drain_lists();
 	end = (offset + size) >> PAGE_SHIFT;
 	while (!ret && gmem_next_piece(inode, &start, end, &after)) {
-		start = round_down(start, GMEM_NR);
-		if (start + GMEM_NR > end)
+		start = round_down(start, HPAGE_PMD_NR);
+		if (start + HPAGE_PMD_NR > end)
 			break;
 		ret = gmem_try_block(inode, start, folios);
 		if (ret < 0)
 			break;
 		*done += ret;
 		ret = 0;
-		start += GMEM_NR;
+		start += HPAGE_PMD_NR;
 		cond_resched();
 	}
 	kvfree(folios);

@@ -484,10 +484,6 @@ bool gmem_owns_folio(struct folio *folio)
  */
 bool guest_memfd_owns_folio(struct folio *folio)
 {
-	struct address_space *mapping = folio->mapping;
-
-	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
-		return false;
-	return mapping->a_ops == &gmem_aops;
+	return gmem_owns_mapping(folio->mapping);
 }
 #endif

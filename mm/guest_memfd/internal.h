@@ -284,6 +284,13 @@ void gmem_remove_all(struct inode *inode);
 /* aops.c */
 extern const struct address_space_operations gmem_aops;
 
+/* Of a folio, so that it can be something else than it looks like. */
+static inline bool gmem_owns_mapping(const struct address_space *mapping)
+{
+	return mapping && !((unsigned long)mapping & PAGE_MAPPING_FLAGS) &&
+	       mapping->a_ops == &gmem_aops;
+}
+
 /* folio.c */
 struct folio *gmem_find_folio(struct inode *inode, pgoff_t index);
 struct folio *gmem_get_folio(struct inode *inode, pgoff_t index,
@@ -384,6 +391,7 @@ void gmem_take_lost_off_lru(struct folio *folio);
 
 /* migrate.c */
 #ifdef CONFIG_MIGRATION
+bool gmem_copy_page(struct page *dst, struct page *src);
 int gmem_migrate_movable(struct inode *inode, struct folio *dst,
 			 struct folio *src, enum migrate_mode mode);
 #else

@@ -11,6 +11,7 @@
 #include <linux/swap.h>
 
 #include "../internal.h"
+#include "backoff.h"
 #include "internal.h"
 #include "lost.h"
 
@@ -66,7 +67,7 @@ void gmem_take_lost_off_lru(struct folio *folio)
 		if (gmem_take_off_lru(folio))
 			return;
 		/* It is on its way, or somebody has it. */
-		lru_add_drain_all();
+		gmem_drain_lists();
 		if (!folio_test_lru(folio))
 			schedule_timeout_uninterruptible(i);
 	}

@@ -170,20 +170,32 @@ static void gmem_put_back(struct inode *inode, struct folio *src,
 	folio_ref_sub(dst, nr);
 }
 
-/* Returns false if the memory of @src cannot be read. */
+/**
+ * gmem_copy_page - copy a page that may turn out to be bad
+ * @dst:	The copy, which nobody uses.
+ * @src:	The page, to which nobody writes.
+ *
+ * Context: Process context.
+ * Return: false if @src cannot be read.
+ */
+bool gmem_copy_page(struct page *dst, struct page *src)
+{
+	void *from = kmap_local_page(src);
+	void *to = kmap_local_page(dst);
+	unsigned long left;
+
+	left = copy_mc_to_kernel(to, from, PAGE_SIZE);
+	kunmap_local(to);
+	kunmap_local(from);
+	return !left;
+}
+
 static bool gmem_copy_folio(struct folio *dst, struct folio *src)
 {
 	long i, nr = folio_nr_pages(src);
-	unsigned long left;
-	void *from, *to;
 
 	for (i = 0; i < nr; i++) {
-		from = kmap_local_folio(src, i * PAGE_SIZE);
-		to = kmap_local_folio(dst, i * PAGE_SIZE);
-		left = copy_mc_to_kernel(to, from, PAGE_SIZE);
-		kunmap_local(to);
-		kunmap_local(from);
-		if (left)
+		if (!gmem_copy_page(folio_page(dst, i), folio_page(src, i)))
 			return false;
 		cond_resched();
 	}

@@ -227,8 +227,5 @@ bool guest_memfd_folio_is_convertible(struct folio *folio)
 {
 	struct address_space *mapping = READ_ONCE(folio->mapping);
 
-	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS)
-		return false;
-	return mapping->a_ops == &gmem_aops &&
-	       gmem_is_convertible(mapping->host);
+	return gmem_owns_mapping(mapping) && gmem_is_convertible(mapping->host);
 }

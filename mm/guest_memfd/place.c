@@ -131,11 +131,26 @@ static long gmem_place_pieces(struct gmem_place *p, bool move)
 	return left;
 }
 
+/* What has to be in vain disturbs nobody. */
+static long gmem_move_pieces(struct gmem_place *p)
+{
+	long left;
+
+	if (!IS_ENABLED(CONFIG_MIGRATION) || !gmem_is_movable(p->inode))
+		return gmem_place_pieces(p, false);
+
+	/* Folios on their way to an LRU list cannot be isolated. */
+	lru_cache_disable();
+	left = gmem_place_pieces(p, true);
+	lru_cache_enable();
+	return left;
+}
+
 static int gmem_place_range(struct gmem_place *p, struct mempolicy *policy)
 {
 	bool move = p->flags & (MPOL_MF_MOVE | MPOL_MF_MOVE_ALL);
 	bool strict = p->flags & MPOL_MF_STRICT;
-	long left = 0;
+	long left;
 	int ret;
 
 	if (strict && !move) {
@@ -148,10 +163,7 @@ static int gmem_place_range(struct gmem_place *p, struct mempolicy *policy)
 	if (ret || !move)
 		return ret;
 
-	/* Folios on their way to an LRU list cannot be isolated. */
-	lru_cache_disable();
-	left = gmem_place_pieces(p, IS_ENABLED(CONFIG_MIGRATION));
-	lru_cache_enable();
+	left = gmem_move_pieces(p);
 	if (left < 0)
 		return left;
 	return left && strict ? -EIO : 0;

@@ -13,6 +13,7 @@
  * memory_failure() recognizes the page of a guest_memfd before it does anything
  * else with it: such a page is on no LRU list, where the general code gives up.
  * Nor must it split a large folio, as clients map it.
+ * (A page of a movable file is on one, and is taken off when it is lost.)
  * When it returns,
  *
  * - the page has PG_hwpoison, is mapped in no user page table and by no client,

@@ -88,16 +88,6 @@ static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
 	d->nr_huge = 0;
 }
 
-static bool gmem_has_bad_page(struct folio *folio)
-{
-	unsigned long i, nr = folio_nr_pages(folio);
-
-	for (i = 0; i < nr; i++)
-		if (PageHWPoison(folio_page(folio, i)))
-			return true;
-	return false;
-}
-
 /*
  * A large folio with a lost page has to be split first, or all of it is lost.
  * memory_failure() sets the flag of a page, takes a reference, waits for the folio
@@ -128,7 +118,7 @@ static bool gmem_freeze_large(struct folio *folio, int *frozen)
 		return false;
 
 	if (!folio_ref_freeze(folio, refs))
-		return !gmem_has_bad_page(folio);
+		return !gmem_has_bad(folio);
 
 	*frozen = refs;
 	return true;

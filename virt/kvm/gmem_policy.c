@@ -4,6 +4,7 @@
  *
  * mbind(2) needs an address.  Private memory has none in the host, and a VMM need
  * not map a file in order to say where its memory shall be.
+ * For the same reason there is an ioctl for what MADV_COLLAPSE does elsewhere.
  */
 
 #include <linux/guest_memfd.h>

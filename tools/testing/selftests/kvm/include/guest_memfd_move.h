@@ -9,6 +9,8 @@
 #ifndef SELFTEST_KVM_GUEST_MEMFD_MOVE_H
 #define SELFTEST_KVM_GUEST_MEMFD_MOVE_H
 
+#include <pthread.h>
+
 #include "guest_memfd_convert.h"
 #include "guest_memfd_huge.h"
 
@@ -75,6 +77,28 @@ void move_with_all(u64 size, int node, u64 flags,
 
 /* move_pages(2) for one page: the status, or -EAGAIN if it could not be moved. */
 int move_page(void *addr, int node);
+
+/*
+ * The guest of a private file counts: in each pass it looks at a word of each page,
+ * which has to be the number of the pass, and writes the next one.
+ */
+struct move_counter {
+	struct move_file *f;
+	struct move_counting *c;	/* in guest memory */
+	pthread_t thread;
+};
+
+void move_counter_start(struct move_counter *c, struct move_file *f);
+/* It has gone through all its memory since, and no count is wrong. */
+void move_counter_check(struct move_counter *c, const char *when);
+/* The same for the last time. */
+void move_counter_end(struct move_counter *c);
+
+/* Where that word is, in bytes: not always the same in each page. */
+static inline u64 move_word_of(u64 page)
+{
+	return page * P + page % 512 * 8;
+}
 
 /* Allocate anonymous memory of a node, with holes between its pages. */
 char *move_make_sparse(u64 size, int node);

@@ -233,6 +233,78 @@ int move_page(void *addr, int node)
 	return ret ? -EAGAIN : status;
 }
 
+/* For one guest at a time. */
+static struct move_counting {
+	u64 nr_pages;
+	u64 passes;
+	u64 bad_gpa, bad_value;
+	u64 stop;
+} counting;
+
+static u64 guest_count_pages(void)
+{
+	u64 pass = 0, value, *p, i;
+
+	while (!READ_ONCE(counting.stop)) {
+		for (i = 0; i < counting.nr_pages; i++) {
+			p = (u64 *)(GPA + move_word_of(i));
+			value = READ_ONCE(*p);
+			if (value != pass) {
+				counting.bad_value = value;
+				WRITE_ONCE(counting.bad_gpa, (u64)p);
+				return 1;
+			}
+			WRITE_ONCE(*p, pass + 1);
+		}
+		WRITE_ONCE(counting.passes, ++pass);
+	}
+	return 0;
+}
+
+static void *count_thread(void *vcpu)
+{
+	guest_cmd_set(vcpu, GUEST_OP_CALL, (u64)guest_count_pages, 0, 0);
+	guest_cmd_finish(vcpu);
+	return NULL;
+}
+
+void move_counter_start(struct move_counter *c, struct move_file *f)
+{
+	u64 i;
+
+	c->f = f;
+	for (i = 0; i < f->nr; i++)
+		guest_write(f->g.vcpu, GPA + move_word_of(i), 0);
+	c->c = addr_gva2hva(f->g.vm, (vm_vaddr_t)&counting);
+	*c->c = (struct move_counting) { .nr_pages = f->nr };
+	pthread_create(&c->thread, NULL, count_thread, f->g.vcpu);
+}
+
+void move_counter_check(struct move_counter *c, const char *when)
+{
+	u64 goal = READ_ONCE(c->c->passes) + 2;
+	int ms = 0;
+
+	while (READ_ONCE(c->c->passes) < goal) {
+		TEST_ASSERT(!READ_ONCE(c->c->bad_gpa),
+			    "%s, %s: 0x%lx at 0x%lx in pass %lu",
+			    c->f->kind->name, when, c->c->bad_value,
+			    c->c->bad_gpa, c->c->passes);
+		TEST_ASSERT(ms++ < 60000, "%s, %s: the guest does not go on",
+			    c->f->kind->name, when);
+		usleep(1000);
+	}
+}
+
+void move_counter_end(struct move_counter *c)
+{
+	move_counter_check(c, "in the end");
+	WRITE_ONCE(c->c->stop, 1);
+	pthread_join(c->thread, NULL);
+	ksft_print_msg("%s: %lu passes of the guest\n", c->f->kind->name,
+		       c->c->passes);
+}
+
 char *move_make_sparse(u64 size, int node)
 {
 	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,

@@ -26,12 +26,6 @@
 /* At least so many of the migrations succeed, in per cent, that are tried. */
 #define MIN_SUCCESS	25
 
-/* A word of each page, not always the same. */
-static inline u64 word_of(u64 page)
-{
-	return page * P + page % 512 * 8;
-}
-
 /*
  * A task that moves a part of a file to and fro
  */
@@ -106,40 +100,6 @@ static void mover_check(struct mover *m, const char *what)
  * A guest that counts
  */
 
-static struct counting {
-	u64 nr_pages;
-	u64 passes;
-	u64 bad_gpa, bad_value;
-	u64 stop;
-} counting;
-
-static u64 guest_count_pages(void)
-{
-	u64 pass = 0, value, *p, i;
-
-	while (!READ_ONCE(counting.stop)) {
-		for (i = 0; i < counting.nr_pages; i++) {
-			p = (u64 *)(GPA + i * P + i % 512 * 8);
-			value = READ_ONCE(*p);
-			if (value != pass) {
-				counting.bad_gpa = (u64)p;
-				counting.bad_value = value;
-				return 1;
-			}
-			WRITE_ONCE(*p, pass + 1);
-		}
-		WRITE_ONCE(counting.passes, ++pass);
-	}
-	return 0;
-}
-
-static void *count_thread(void *vcpu)
-{
-	guest_cmd_set(vcpu, GUEST_OP_CALL, (u64)guest_count_pages, 0, 0);
-	guest_cmd_finish(vcpu);
-	return NULL;
-}
-
 /*
  * Two tasks move the two ends of the memory; the guest is everywhere.  They do so at
  * their leisure: QEMU can lose a guest that is interrupted all the time.
@@ -147,32 +107,17 @@ static void *count_thread(void *vcpu)
 static void count_and_move(const struct move_kind *kind)
 {
 	struct mover movers[2];
+	struct move_counter c;
 	struct move_file f;
-	struct counting *c;
-	pthread_t thread;
-	unsigned int ms;
-	u64 i;
 
 	move_start(&f, kind, SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE);
-	for (i = 0; i < f.nr; i++)
-		guest_write(f.g.vcpu, GPA + word_of(i), 0);
-	c = addr_gva2hva(f.g.vm, (vm_vaddr_t)&counting);
-	*c = (struct counting) { .nr_pages = f.nr };
-	pthread_create(&thread, NULL, count_thread, f.g.vcpu);
+	move_counter_start(&c, &f);
 	mover_start(&movers[0], &f, 0, 2 * H, 1000);
 	mover_start(&movers[1], &f, SIZE - 2 * H, 2 * H, 1000);
-
-	for (ms = race_ms(MAX_MS); ms && !READ_ONCE(c->bad_gpa); ms--)
-		usleep(1000);
+	usleep(1000 * race_ms(MAX_MS));
 	mover_join(&movers[0]);
 	mover_join(&movers[1]);
-	WRITE_ONCE(c->stop, 1);
-	pthread_join(thread, NULL);
-
-	ksft_print_msg("%s: %lu passes of the guest\n", kind->name, c->passes);
-	TEST_ASSERT(!c->bad_gpa, "%s: 0x%lx at 0x%lx in pass %lu", kind->name,
-		    c->bad_value, c->bad_gpa, c->passes);
-	TEST_ASSERT(c->passes, "the guest has not gone on");
+	move_counter_end(&c);
 	mover_check(&movers[0], "the guest writes");
 	mover_check(&movers[1], "the guest writes");
 	move_end(&f);
@@ -319,13 +264,13 @@ static void pin_and_move(const struct move_kind *kind)
 	move_start(&f, kind, kind->huge ? 2 * H : H / 8, 0,
 		   GUEST_MEMFD_FLAG_MOVABLE);
 	for (i = 0; i < f.nr; i++)
-		*(u64 *)(f.mem + word_of(i)) = 0;
+		*(u64 *)(f.mem + move_word_of(i)) = 0;
 	mover_start(&mover, &f, 0, f.size, 0);
 
 	end = gmem_now() + race_ms(MAX_MS) * MS;
 	while (!nr_bad && gmem_now() < end) {
 		for (i = 0; i < f.nr; i++) {
-			u64 *p = (u64 *)(f.mem + word_of(i));
+			u64 *p = (u64 *)(f.mem + move_word_of(i));
 
 			nr_bad += READ_ONCE(*p) != pass;
 			value = pass + 1;
@@ -518,32 +463,33 @@ static bool check_punched(void *ctx)
 	return true;
 }
 
-static void punch_against_migration(const struct move_kind *kind)
+static void race_private(const struct race_ops *ops, const struct move_kind *kind)
 {
-	static const struct race_ops ops = {
-		.name = "migration, punch",
-		.setup = setup_private,
-		.run_a = run_move_private,
-		.run_b = run_punch,
-		.check = check_punched,
-		.met = pair_met,
-	};
 	struct pair p = { .node = 1 };
 
 	move_require_nodes();
 	move_start(&p.f, kind, H, 0, GUEST_MEMFD_FLAG_MOVABLE);
-	pair_race(&ops, &p);
+	pair_race(ops, &p);
 	move_end(&p.f);
 }
 
+static const struct race_ops punch_ops = {
+	.name = "migration, punch",
+	.setup = setup_private,
+	.run_a = run_move_private,
+	.run_b = run_punch,
+	.check = check_punched,
+	.met = pair_met,
+};
+
 static void test_hole_against_migration(void)
 {
-	punch_against_migration(&move_kinds[2]);
+	race_private(&punch_ops, &move_kinds[2]);
 }
 
 static void test_hole_in_a_huge_page_against_migration(void)
 {
-	punch_against_migration(&move_kinds[3]);
+	race_private(&punch_ops, &move_kinds[3]);
 }
 
 /* A page is lost where it is, or where it has just been. */
@@ -592,33 +538,25 @@ static bool check_poisoned(void *ctx)
 	return ok;
 }
 
-static void poison_against_migration(const struct move_kind *kind)
-{
-	static const struct race_ops ops = {
-		.name = "migration, poison",
-		.setup = setup_poison,
-		.run_a = run_move_private,
-		.run_b = run_poison,
-		.check = check_poisoned,
-		.met = pair_met,
-	};
-	struct pair p = { .node = 1 };
-
-	move_require_nodes();
-	poison_require();
-	move_start(&p.f, kind, H, 0, GUEST_MEMFD_FLAG_MOVABLE);
-	pair_race(&ops, &p);
-	move_end(&p.f);
-}
+static const struct race_ops poison_ops = {
+	.name = "migration, poison",
+	.setup = setup_poison,
+	.run_a = run_move_private,
+	.run_b = run_poison,
+	.check = check_poisoned,
+	.met = pair_met,
+};
 
 static void test_poison_against_migration(void)
 {
-	poison_against_migration(&move_kinds[2]);
+	poison_require();
+	race_private(&poison_ops, &move_kinds[2]);
 }
 
 static void test_poison_of_a_huge_page_against_migration(void)
 {
-	poison_against_migration(&move_kinds[3]);
+	poison_require();
+	race_private(&poison_ops, &move_kinds[3]);
 }
 
 /*

@@ -126,30 +126,118 @@ static void test_set_policy(void)
 	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_set_policy);
 }
 
+static void test_set_policy_with_bad_arguments(void)
+{
+	static const struct {
+		const char *what;
+		u64 offset, size;
+		u32 mode, flags;
+		u64 nodes, maxnode, reserved;
+		int err;
+	} bad[] = {
+		{ "not aligned", 1, P, MPOL_BIND, 0, 1, 64, 0, EINVAL },
+		{ "size not aligned", 0, P + 1, MPOL_BIND, 0, 1, 64, 0, EINVAL },
+		{ "size 0", 0, 0, MPOL_BIND, 0, 1, 64, 0, EINVAL },
+		{ "beyond the end", P, SIZE, MPOL_BIND, 0, 1, 64, 0, EINVAL },
+		{ "overflow", -P, 2 * P, MPOL_BIND, 0, 1, 64, 0, EINVAL },
+		{ "mode", 0, P, 0x7fff, 0, 1, 64, 0, EINVAL },
+		{ "flags", 0, P, MPOL_BIND, 0x80, 1, 64, 0, EINVAL },
+		{ "no nodes", 0, P, MPOL_BIND, 0, 0, 64, 0, EINVAL },
+		{ "nodes that do not exist", 0, P, MPOL_BIND, 0, 1UL << 60, 64,
+		  0, EINVAL },
+		{ "default with nodes", 0, P, MPOL_DEFAULT, 0, 1, 64, 0, EINVAL },
+		{ "maxnode", 0, P, MPOL_BIND, 0, 1, 1UL << 40, 0, EINVAL },
+		{ "reserved", 0, P, MPOL_BIND, 0, 1, 64, 1, EINVAL },
+	};
+	struct kvm_gmem_policy policy;
+	struct move_file f;
+	u64 nodes;
+	int i;
+
+	move_require_nodes();
+	move_start(&f, &move_kinds[0], SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		nodes = bad[i].nodes;
+		policy = (struct kvm_gmem_policy) {
+			.offset = bad[i].offset,
+			.size = bad[i].size,
+			.mode = bad[i].mode,
+			.flags = bad[i].flags,
+			.nodemask = (u64)&nodes,
+			.maxnode = bad[i].maxnode,
+			.reserved[9] = bad[i].reserved,
+		};
+		GMEM_ASSERT_ERRNO(ioctl(f.fd, KVM_GMEM_SET_POLICY, &policy),
+				  bad[i].err, "%s", bad[i].what);
+	}
+	GMEM_ASSERT_ERRNO(ioctl(f.fd, KVM_GMEM_SET_POLICY, NULL), EFAULT, "NULL");
+	policy = (struct kvm_gmem_policy) {
+		.size = P, .mode = MPOL_BIND, .nodemask = 8, .maxnode = 64,
+	};
+	GMEM_ASSERT_ERRNO(ioctl(f.fd, KVM_GMEM_SET_POLICY, &policy), EFAULT,
+			  "nodes");
+
+	/* The policy is what it was: node 0 is where new pages come from. */
+	move_assert_still(&f, "bad arguments");
+	ASSERT_EQ(move_policy(f.fd, 0, SIZE, 0, MPOL_MF_STRICT), 0);
+	gmem_punch_hole(f.fd, 0, SIZE);
+	move_fill(&f, 1);
+	assert_on_node(&f, 0, "bad arguments");
+	move_end(&f);
+}
+
+/* References from elsewhere to pages of a file. */
+struct pins {
+	int fds[2];
+};
+
+static void pins_start(struct pins *p)
+{
+	TEST_ASSERT(!pipe(p->fds), "errno %d", errno);
+}
+
+static void pin(struct pins *p, void *addr)
+{
+	struct iovec iov = { addr, 1 };
+
+	TEST_ASSERT(vmsplice(p->fds[1], &iov, 1, 0) == 1, "errno %d", errno);
+}
+
+/* The first that has been pinned. */
+static void unpin(struct pins *p)
+{
+	char c;
+
+	TEST_ASSERT(read(p->fds[0], &c, 1) == 1, "errno %d", errno);
+}
+
+static void pins_end(struct pins *p)
+{
+	close(p->fds[0]);
+	close(p->fds[1]);
+}
+
 /* A reference from elsewhere: the page stays, and with it the contents. */
 static void test_page_in_use_does_not_move(void)
 {
 	struct move_file f;
-	struct iovec iov;
-	int fds[2], i;
-	char c;
+	struct pins pins;
+	int i;
 
 	move_require_nodes();
 	for (i = 0; i < 2; i++) {
 		move_start(&f, &move_kinds[i], SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE);
-		TEST_ASSERT(!pipe(fds), "errno %d", errno);
-		iov = (struct iovec) { f.mem, 1 };
-		TEST_ASSERT(vmsplice(fds[1], &iov, 1, 0) == 1, "errno %d", errno);
+		pins_start(&pins);
+		pin(&pins, f.mem);
 
 		ASSERT_EQ(move_page(f.mem, 1), -EAGAIN);
 		ASSERT_EQ(move_policy(f.fd, 0, SIZE, 1, MPOL_MF_STRICT), -EIO);
 		move_assert_still(&f, "in use");
 
-		TEST_ASSERT(read(fds[0], &c, 1) == 1, "errno %d", errno);
+		unpin(&pins);
 		ASSERT_EQ(move_page(f.mem, 1), 1);
 		move_check(&f, 1);
-		close(fds[0]);
-		close(fds[1]);
+		pins_end(&pins);
 		move_end(&f);
 	}
 }
@@ -502,37 +590,6 @@ static void test_memory_offline(void)
  * Lost pages do not move, and keep their block online, whenever they are lost
  */
 
-/* References from elsewhere to pages of a file. */
-struct pins {
-	int fds[2];
-};
-
-static void pins_start(struct pins *p)
-{
-	TEST_ASSERT(!pipe(p->fds), "errno %d", errno);
-}
-
-static void pin(struct pins *p, void *addr)
-{
-	struct iovec iov = { addr, 1 };
-
-	TEST_ASSERT(vmsplice(p->fds[1], &iov, 1, 0) == 1, "errno %d", errno);
-}
-
-/* The first that has been pinned. */
-static void unpin(struct pins *p)
-{
-	char c;
-
-	TEST_ASSERT(read(p->fds[0], &c, 1) == 1, "errno %d", errno);
-}
-
-static void pins_end(struct pins *p)
-{
-	close(p->fds[0]);
-	close(p->fds[1]);
-}
-
 struct attempt {
 	int ret;
 	bool done;
@@ -600,103 +657,26 @@ static void test_page_that_is_lost_meanwhile_keeps_its_block_online(void)
 
 #define COUNT_SIZE	(16 * H)
 
-static struct counting {
-	u64 nr_pages;
-	u64 passes;
-	u64 bad_gpa, bad_value;
-	u64 stop;
-} counting;
-
-static u64 guest_count_pages(void)
-{
-	u64 pass = READ_ONCE(counting.passes), gpa, i;
-
-	while (!READ_ONCE(counting.stop)) {
-		for (i = 0; i < counting.nr_pages; i++) {
-			gpa = GPA + i * P + i % 512 * 8;
-			if (READ_ONCE(*(u64 *)gpa) != pass) {
-				counting.bad_gpa = gpa;
-				counting.bad_value = READ_ONCE(*(u64 *)gpa);
-				return 1;
-			}
-			WRITE_ONCE(*(u64 *)gpa, pass + 1);
-		}
-		WRITE_ONCE(counting.passes, ++pass);
-	}
-	return 0;
-}
-
-struct counter {
-	struct move_file f;
-	struct counting *c;
-	pthread_t thread;
-};
-
-static void *count_thread(void *arg)
-{
-	struct counter *c = arg;
-
-	guest_cmd_set(c->f.g.vcpu, GUEST_OP_CALL, (u64)guest_count_pages, 0, 0);
-	guest_cmd_finish(c->f.g.vcpu);
-	return NULL;
-}
-
-static void counter_start(struct counter *c, const struct move_kind *kind,
-			  u64 size, int node)
-{
-	u64 i;
-
-	move_start(&c->f, kind, size, node, GUEST_MEMFD_FLAG_MOVABLE);
-	for (i = 0; i < c->f.nr; i++)
-		guest_write(c->f.g.vcpu, GPA + i * P + i % 512 * 8, 0);
-	c->c = addr_gva2hva(c->f.g.vm, (vm_vaddr_t)&counting);
-	*c->c = (struct counting) { .nr_pages = c->f.nr };
-	pthread_create(&c->thread, NULL, count_thread, c);
-}
-
-/* It has gone through all its memory since. */
-static void counter_check(struct counter *c, const char *when)
-{
-	u64 goal = READ_ONCE(c->c->passes) + 2;
-	int ms = 0;
-
-	while (READ_ONCE(c->c->passes) < goal) {
-		TEST_ASSERT(!READ_ONCE(c->c->bad_gpa),
-			    "%s, %s: 0x%lx at 0x%lx in pass %lu",
-			    c->f.kind->name, when, c->c->bad_value,
-			    c->c->bad_gpa, c->c->passes);
-		TEST_ASSERT(ms++ < 60000, "%s, %s: the guest does not go on",
-			    c->f.kind->name, when);
-		usleep(1000);
-	}
-}
-
-static void counter_end(struct counter *c)
-{
-	counter_check(c, "in the end");
-	WRITE_ONCE(c->c->stop, 1);
-	pthread_join(c->thread, NULL);
-	ksft_print_msg("%s: %lu passes\n", c->f.kind->name, c->c->passes);
-	move_end(&c->f);
-}
-
 /* Round and round between the nodes, by way of memory that goes offline. */
 static void count_while_offline(const struct move_kind *kind, u64 block)
 {
-	struct counter c;
+	struct move_counter c;
+	struct move_file f;
 
-	counter_start(&c, kind, COUNT_SIZE, 1);
-	ASSERT_EQ(count_in_block(&c.f, block), c.f.nr);
+	move_start(&f, kind, COUNT_SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
+	ASSERT_EQ(count_in_block(&f, block), f.nr);
+	move_counter_start(&c, &f);
 
 	take_offline();
-	counter_check(&c, "offline");
-	find_again(&c.f, "offline");
-	ASSERT_EQ(count_in_block(&c.f, block), 0UL);
+	move_counter_check(&c, "offline");
+	find_again(&f, "offline");
+	ASSERT_EQ(count_in_block(&f, block), 0UL);
 	ASSERT_EQ(set_block("online_movable"), 0);
 
 	ASSERT_EQ(admin_write("/proc/sys/vm/compact_memory", "1"), 0);
-	counter_check(&c, "compaction");
-	counter_end(&c);
+	move_counter_check(&c, "compaction");
+	move_counter_end(&c);
+	move_end(&f);
 }
 
 static void test_guest_counts_meanwhile(void)
@@ -716,6 +696,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_move_pages),
 	GMEM_TEST(test_mbind),
 	GMEM_TEST(test_set_policy),
+	GMEM_TEST(test_set_policy_with_bad_arguments),
 	GMEM_TEST(test_page_in_use_does_not_move),
 	GMEM_TEST(test_soft_offline),
 	GMEM_TEST(test_compaction),
