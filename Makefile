@@ -14,7 +14,7 @@ help:		## this text
 	@echo 'TOPIC=NAME     refresh: the topic of new mails'
 	@echo 'ONLY="A B"     check, check-all: only these parts, see their heads'
 	@echo 'TESTS=PATTERN  test: only the tests whose name matches'
-	@echo 'KERNEL=NAME    test: only on default, debug, shadow, debug_shadow (or canary)'
+	@echo 'KERNEL=NAME    test: only on default, debug, shadow, debug_shadow, module (or canary)'
 	@echo 'MACHINES=N     test: N test machines at a time, 3 to 4 GiB each'
 	@echo 'BENCH="A B"    bench: only these columns, see the head of bench.sh'
 
@@ -42,7 +42,7 @@ run-sample: assemble ## boot the kernel and run the small sample VMM in it
 test: deps	## build everything, boot the kernels, run all tests, judge
 	@echo 'Building side by side: QEMU, kernels, tests; logs: build/logs/'
 	@$(MAKE) -s -j --output-sync=target build-debian build-default build-ours build-peer \
-		$(if $(filter default shadow canary,$(KERNEL)),,build-debug)
+		$(if $(filter default shadow module canary,$(KERNEL)),,build-debug)
 	@$H/build/initramfs.sh ours peer $(if $(LONG),mainline) sample qemu debian
 	@$H/test/test.sh $(KERNEL)
 

@@ -16,6 +16,9 @@
 
 /* Where boot.rom has a page that the guest shares with the VMM. */
 #define SHARED_GPA	0x9f000
+/* In that page: how many pages each CPU has counted in, 64 bits each. */
+#define COUNTED_OFFSET	1024
+#define COUNTED_CPUS	32
 
 #ifndef KVM_FEATURE_SW_PROTECTED
 #define KVM_FEATURE_SW_PROTECTED	30	/* in CPUID 0x40000001, EAX */

@@ -9,7 +9,8 @@
 #
 # Inputs:  build/bzImage, build/peer/bzImage, build/initramfs.cpio;
 #	   BENCH="A B": only these columns of RUNS and PLOTS.
-# Outputs: build/bench/COLUMN.txt, COLUMN.plot, convert.txt; table.txt,
+# Outputs: build/bench/COLUMN.txt, ours.migrate.txt, ours.compact.txt,
+#	   COLUMN.plot, convert.txt; table.txt,
 #	   bench.json and bench.svg made of all that are there; the tables on
 #	   stdout.
 
@@ -49,13 +50,16 @@ for run in "${RUNS[@]}"; do
 	read -ra args <<<"$run"
 	step "bench-${args[0]}" measure x86_64/guest_memfd_bench txt "${args[@]}"
 done
+step bench-migrate measure x86_64/guest_memfd_migrate_bench migrate.txt ours bzImage -c
+step bench-compact measure x86_64/guest_memfd_compact_bench compact.txt ours bzImage -c -s 1024
 step bench-convert measure guest_memfd_convert_bench txt convert bzImage
 for run in "${PLOTS[@]}"; do
 	read -ra args <<<"$run"
 	step "bench-plot-${args[0]}" measure x86_64/guest_memfd_bench plot "${args[@]}"
 done
 [[ -e $dir/ours.txt ]] || exit 0
-awk -v dir="$dir" -f "$TOP/harness/bench/table.awk" "$dir"/{ours,peer,pages,anon-4k,anon-thp}.txt \
+awk -v dir="$dir" -f "$TOP/harness/bench/table.awk" \
+	"$dir"/{ours,ours.migrate,ours.compact,peer,pages,anon-4k,anon-thp}.txt \
 	>"$dir/table.txt"
 gnuplot -e "dir='$dir'" "$TOP/harness/bench/plot.gp"
 cat "$dir/table.txt"

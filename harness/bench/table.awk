@@ -2,15 +2,17 @@
 #
 # table.awk - one table of what guest_memfd_bench has said on several kernels.
 #
-# Inputs:  COLUMN.txt...; the program's lines: 52 characters of work, what it
-#	   cost, what it should at most; dir.
+# Inputs:  COLUMN.txt..., COLUMN.PROGRAM.txt of other programs; their lines: 52
+#	   characters of work, what it cost, what it should at most; dir.
 # Outputs: the table; dir/bench.json with the same figures.
 
 FNR == 1 {
 	column = FILENAME
 	sub(/.*\//, "", column)
-	sub(/\.txt$/, "", column)
-	columns[++nr_columns] = column
+	sub(/\..*/, "", column)
+	if (!(column in seen))
+		columns[++nr_columns] = column
+	seen[column]
 }
 
 match(substr($0, 53), /^ +[0-9]+ +[0-9]+/) {

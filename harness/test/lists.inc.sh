@@ -17,10 +17,10 @@ list_read() {
 		m = split(kernels, w, ",")
 		for (i = 1; i <= m; i++) {
 			only_long = sub(/^all:/, "", w[i])
-			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|none)$/)
+			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|module|none)$/)
 				bad("kernels: " kernels)
 			hit += (long || !only_long) && (w[i] == kernel ||
-				w[i] == "both" && kernel !~ /shadow/)
+				w[i] == "both" && kernel !~ /shadow|module/)
 		}
 		return hit || kernel == "all"
 	}

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# test.sh [default] [debug] [shadow] [debug_shadow] [canary] - boot the kernels,
-# run the lists, judge.  shadow, debug_shadow: the default and the debug kernel
-# without two-dimensional paging.
+# test.sh [default] [debug] [shadow] [debug_shadow] [module] [canary] - boot the
+# kernels, run the lists, judge.  shadow, debug_shadow: the default and the debug
+# kernel without two-dimensional paging; module: the default one in a machine with a
+# memory module.
 # test.sh base-compare - see compare.sh.
 #
 # Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
@@ -113,12 +114,12 @@ if [ "${1:-}" = base-compare ]; then
 	exec "$TOP/harness/test/compare.sh"
 fi
 if (( ! $# )); then
-	set -- debug default canary shadow debug_shadow
-	[ "$TESTS" = '*' ] || set -- debug default shadow debug_shadow
+	set -- debug default canary shadow debug_shadow module
+	[ "$TESTS" = '*' ] || set -- debug default shadow debug_shadow module
 fi
 for what in "$@"; do
-	[[ $what == @(canary|default|debug|shadow|debug_shadow) ]] ||
-		die "test.sh: '$what'? (canary, default, debug, shadow, debug_shadow)"
+	[[ $what == @(canary|default|debug|shadow|debug_shadow|module) ]] ||
+		die "test.sh: '$what'? (canary, default, debug, shadow, debug_shadow, module)"
 	rm -rf "$BUILD/test/$what" "$BUILD/test/$what".[0-9]
 done
 # All tests on the debug kernel take three times as long as on the default one.

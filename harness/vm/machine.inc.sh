@@ -54,6 +54,22 @@ hung() {
 	end_machine "$1/pid"
 }
 
+# add_module DIR: a memory module that can be unplugged, in VM_ARGS; and a serial
+# line, ttyS2, to a monitor of QEMU that can plug it in again.
+add_module() {
+	rm -f "$1"/{line,plug}.{in,out}
+	mkfifo "$1"/line.{in,out}
+	ln -s line.out "$1/plug.in"
+	ln -s line.in "$1/plug.out"
+	# shellcheck disable=SC2054 # the commas are QEMU's
+	VM_ARGS+=(-m "${VM_MEM}M,slots=1,maxmem=8G"
+		-object memory-backend-ram,id=m2,size=256M
+		-device pc-dimm,id=dimm,memdev=m2,node=1
+		-chardev "pipe,id=plug,path=$1/plug" -mon chardev=plug,mode=readline
+		-chardev "pipe,id=line,path=$1/line"
+		-device isa-serial,index=2,chardev=line)
+}
+
 # boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in
 # which one test takes a good while longer than the limit it has inside, or which
 # is stuck in the emulator.
@@ -63,6 +79,7 @@ boot() {
 	case $2 in
 	default) image=$BUILD/bzImage ;;
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
+	module) image=$BUILD/bzImage args=(memhp_default_state=online_movable) ;;
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
 	debug_shadow)
 		image=$BUILD/debug/bzImage
@@ -73,6 +90,7 @@ boot() {
 	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
 	# shellcheck disable=SC2034 # read by vm_start
 	VM_ARGS=(-pidfile "$dir/pid")
+	[[ $2 != module ]] || add_module "$dir"
 	stuck_open "$dir"
 	vm_start "$dir" "$image" 7200 "file:$dir/out" "${args[@]}" &
 	since=$SECONDS limit=120 looked=$SECONDS

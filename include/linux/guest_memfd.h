@@ -39,11 +39,12 @@ struct vm_area_struct;
  *		each time that it was prepared, after @unprepare of all its
  *		pages, perhaps after @release, and never after the module
  *		reference has been dropped.  Must neither sleep nor fail.
- * @moved:	Optional: mm has copied @nr pages of a folio, of which at least one
- *		has been prepared, from @from on to those from @to on, and put these
- *		in their place.  The old ones are about to be freed, without
- *		@restore.  Between invalidate_start and invalidate_end; the folios
- *		are locked.  May sleep; must not fail.
+ * @moved:	Optional: @nr pages of a folio, of which at least one has been
+ *		prepared, have been moved, contents and all, from @from on to those
+ *		from @to on, which are in their place now.  The old ones are about
+ *		to be freed, without @restore.
+ *		Between invalidate_start and invalidate_end; the folios are locked.
+ *		May sleep; must not fail.
  */
 struct guest_memfd_client_ops {
 	struct module *owner;
@@ -80,6 +81,16 @@ struct guest_memfd_client_ops {
  *			no other use before this has returned.  Each call is for
  *			pages as contiguous as above.  Must not fail; may sleep;
  *			invalidate_lock is held for write.
+ * @relocate:		For files with GUEST_MEMFD_RELOCATE that are movable: move
+ *			the prepared page @index, state and contents, from page frame
+ *			@from to @to.  Both are folios of one page, locked; nothing
+ *			maps the page, no look-up returns it meanwhile, and @to has
+ *			no other user.  Between @invalidate_start and
+ *			@invalidate_end, with invalidate_lock held for read; may
+ *			sleep.  Returns 0, and then @from is ordinary memory, without
+ *			contents that matter, and @to is prepared; or -EAGAIN to be
+ *			asked again soon, or any other error, and then nothing has
+ *			changed.  Success is final.
  *
  * @start and @end are page indices in the file, clipped to the binding.  All
  * callbacks run with the file's invalidate_lock held, for write where nothing
@@ -96,6 +107,8 @@ struct guest_memfd_binding_ops {
 		       unsigned long pfn, unsigned long nr);
 	void (*unprepare)(struct guest_memfd_binding *binding, pgoff_t index,
 			  unsigned long pfn, unsigned long nr);
+	int (*relocate)(struct guest_memfd_binding *binding, pgoff_t index,
+			unsigned long from, unsigned long to);
 };
 
 /**
@@ -167,6 +180,9 @@ struct guest_memfd_map {
  * @GUEST_MEMFD_HUGEPAGE:	Large folios are worth an effort, as with
  *				madvise(MADV_HUGEPAGE).
  * @GUEST_MEMFD_MOVABLE:	mm may move the memory, as that of other files.
+ * @GUEST_MEMFD_RELOCATE:	Software cannot copy a page that has been prepared:
+ *				bindings have to have a relocate operation if the
+ *				file is movable.
  */
 enum guest_memfd_flags {
 	GUEST_MEMFD_MAPPABLE	= BIT(0),
@@ -174,6 +190,7 @@ enum guest_memfd_flags {
 	GUEST_MEMFD_CONVERTIBLE	= BIT(2),
 	GUEST_MEMFD_HUGEPAGE	= BIT(3),
 	GUEST_MEMFD_MOVABLE	= BIT(4),
+	GUEST_MEMFD_RELOCATE	= BIT(5),
 };
 
 /**

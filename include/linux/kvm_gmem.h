@@ -257,6 +257,18 @@ static inline void kvm_arch_gmem_reclaim(kvm_pfn_t pfn, unsigned long nr)
 }
 #endif
 
+/* Move a page that software cannot copy: 0, or -errno and nothing has changed. */
+#ifdef CONFIG_HAVE_KVM_ARCH_GMEM_RELOCATE
+int kvm_arch_gmem_relocate(struct kvm *kvm, gfn_t gfn, kvm_pfn_t from,
+			   kvm_pfn_t to);
+#else
+static inline int kvm_arch_gmem_relocate(struct kvm *kvm, gfn_t gfn,
+					 kvm_pfn_t from, kvm_pfn_t to)
+{
+	return 0;
+}
+#endif
+
 #ifdef CONFIG_KVM_GMEM_OWNER_CHECK
 /* For the architecture, before it installs a mapping. */
 void kvm_gmem_owner_check_mapping(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,

@@ -133,6 +133,15 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
 	trace_guest_memfd_invalidate_end(inode, start, end);
 }
 
+/* What a binding prepares in a movable file, software can copy, or the client moves. */
+static bool gmem_can_be_moved(struct inode *inode,
+			      const struct guest_memfd_binding *binding)
+{
+	if (!gmem_is_movable(inode) || !gmem_needs_relocation(inode))
+		return true;
+	return !binding->prepare || binding->ops->relocate;
+}
+
 /**
  * guest_memfd_bind - claim a range of a file
  * @file:	A guest_memfd of the calling client (see guest_memfd_priv()).
@@ -150,6 +159,7 @@ void gmem_invalidate_end(struct inode *inode, pgoff_t start, pgoff_t end)
  * Return: 0; -EINVAL if offset or size are not multiples of PAGE_SIZE, the
  *	   size is zero, or the range is not inside the file; -EEXIST if part
  *	   of the range is bound already; -EINTR if the task is being killed.
+ *	   Also -EINVAL if the file needs a relocate operation.
  *	   On failure nothing has changed.
  */
 int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
@@ -159,6 +169,8 @@ int guest_memfd_bind(struct file *file, struct guest_memfd_binding *binding,
 	int ret;
 
 	if (!gmem_range_is_valid(inode, offset, size))
+		return -EINVAL;
+	if (!gmem_can_be_moved(inode, binding))
 		return -EINVAL;
 
 	binding->node.start = offset >> PAGE_SHIFT;

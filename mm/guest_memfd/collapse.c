@@ -47,6 +47,8 @@ static bool gmem_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end)
 	} else if (gmem_all_shared(inode)) {
 		return false;
 	}
+	if (gmem_is_opaque(inode, start, end))
+		return false;
 	return gmem_end_of_claim(inode, start, end) == end &&
 	       gmem_policy_is_uniform(inode, start, end);
 }

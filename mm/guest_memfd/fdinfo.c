@@ -30,6 +30,7 @@ static const struct {
 	{ GUEST_MEMFD_CONVERTIBLE, "convertible" },
 	{ GUEST_MEMFD_HUGEPAGE,	"hugepage" },
 	{ GUEST_MEMFD_MOVABLE,	"movable" },
+	{ GUEST_MEMFD_RELOCATE,	"relocate" },
 };
 
 /* Words, separated by @sep.  The numbers are no ABI. */

@@ -34,6 +34,7 @@
  *   place.c	moving them to where the NUMA policy says
  *   collapse.c	making large folios out of small ones again
  *   prepare.c	pages that hardware is prepared for
+ *   relocate.c	moving pages that software cannot copy
  *
  * Calls between the files go one way: no two call each other, not even by way of
  * others.
@@ -225,6 +226,12 @@ static inline bool gmem_was_mapped(struct inode *inode)
 	return READ_ONCE(GMEM_I(inode)->was_mapped);
 }
 
+/* Whether software cannot copy what has been prepared. */
+static inline bool gmem_needs_relocation(struct inode *inode)
+{
+	return GMEM_I(inode)->flags & GUEST_MEMFD_RELOCATE;
+}
+
 /* Whether a client has prepared pages, and been told of their end or not. */
 static inline bool gmem_has_prepared(struct inode *inode)
 {
@@ -387,7 +394,7 @@ static inline struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index,
 /* lru.c */
 void gmem_put_on_lru(struct folio *folio);
 bool gmem_take_off_lru(struct folio *folio);
-void gmem_take_lost_off_lru(struct folio *folio);
+void gmem_take_lost_off_lru(struct page *page);
 
 /* migrate.c */
 #ifdef CONFIG_MIGRATION
@@ -416,7 +423,15 @@ void gmem_unprepare(struct inode *inode, struct guest_memfd_binding *binding,
 		    pgoff_t start, pgoff_t end);
 void gmem_forget_prepared(struct inode *inode, pgoff_t start, pgoff_t end);
 bool gmem_was_prepared(struct inode *inode, pgoff_t index);
+bool gmem_is_prepared(struct inode *inode, pgoff_t index);
+bool gmem_has_known(struct inode *inode, pgoff_t start, pgoff_t end);
 void gmem_move_prepared(struct folio *src, struct folio *dst, void *client);
 void gmem_restore(struct folio *folio);
+
+/* relocate.c */
+bool gmem_is_opaque(struct inode *inode, pgoff_t start, pgoff_t end);
+bool gmem_can_relocate(struct inode *inode, struct folio *folio);
+int gmem_relocate(struct inode *inode, struct folio *src, struct folio *dst,
+		  int refs);
 
 #endif /* _MM_GUEST_MEMFD_INTERNAL_H */

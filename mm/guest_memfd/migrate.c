@@ -15,9 +15,11 @@
  * is to have clients drop it, to put the new one in its place, and to copy.
  *
  * Nothing is done for a folio that cannot be moved: one that somebody uses, that
- * has a lost page, or is becoming private.  That is looked for before clients are
- * told to drop anything, so that it costs a guest nothing, and answered with
- * -EBUSY, which mm does not repeat.
+ * has a lost page, or is becoming private.
+ * One that software cannot copy is relocated by the client, or not moved: see DOC:
+ * relocation.
+ * All that is looked for before clients are told to drop anything, so that it costs
+ * a guest nothing, and answered with -EBUSY, which mm does not repeat.
  *
  * invalidate_lock is held for read, and keeps away all that changes a file.  mm
  * has locked the folio before, so that it must not be waited for here: if it is
@@ -89,13 +91,16 @@ static int gmem_migration_refs(struct folio *folio)
 
 static bool gmem_can_move(struct inode *inode, struct folio *folio)
 {
-	pgoff_t start = folio->index;
+	pgoff_t start = folio->index, pending = start;
 
 	gmem_assert_locked(inode);
 
-	if (gmem_find_pending(inode, &start, folio_next_index(folio)))
+	if (gmem_find_pending(inode, &pending, folio_next_index(folio)))
 		return false;
 	if (gmem_has_bad(folio))
+		return false;
+	if (gmem_is_opaque(inode, start, folio_next_index(folio)) &&
+	    !gmem_can_relocate(inode, folio))
 		return false;
 	return folio_ref_count(folio) == gmem_migration_refs(folio);
 }
@@ -120,6 +125,18 @@ static void gmem_move_counters(struct folio *from, struct folio *to,
 	}
 }
 
+/* The tree's references to @src are left to the caller. */
+static void gmem_store_folio(struct xa_state *xas, struct folio *src,
+			     struct folio *dst)
+{
+	dst->index = src->index;
+	dst->mapping = src->mapping;
+	folio_ref_add(dst, folio_nr_pages(dst));
+	folio_set_dirty(dst);
+	xas_store(xas, dst);
+	gmem_move_counters(src, dst, folio_memcg(src));
+}
+
 /*
  * Put @dst, which is not uptodate, in the place of @src.  Both are locked.  Returns
  * false if @src has another user.
@@ -129,25 +146,14 @@ static bool gmem_replace_folio(struct inode *inode, struct folio *src,
 {
 	XA_STATE(xas, &inode->i_mapping->i_pages, src->index);
 	int refs = gmem_migration_refs(src);
-	long nr = folio_nr_pages(src);
-
-	/* It has been put back once, and a task has not noticed yet. */
-	if (folio_ref_count(dst) != 1)
-		return false;
 
 	xas_lock_irq(&xas);
 	if (!folio_ref_freeze(src, refs)) {
 		xas_unlock_irq(&xas);
 		return false;
 	}
-
-	dst->index = src->index;
-	dst->mapping = src->mapping;
-	folio_ref_add(dst, nr);
-	folio_set_dirty(dst);
-	xas_store(&xas, dst);
-	gmem_move_counters(src, dst, folio_memcg(src));
-	folio_ref_unfreeze(src, refs - nr);
+	gmem_store_folio(&xas, src, dst);
+	folio_ref_unfreeze(src, refs - folio_nr_pages(src));
 	xas_unlock_irq(&xas);
 	return true;
 }
@@ -202,10 +208,41 @@ static bool gmem_copy_folio(struct folio *dst, struct folio *src)
 	return true;
 }
 
+/* What the client has moved is put in its place; nothing in that can fail. */
+static int gmem_move_opaque(struct inode *inode, struct folio *src,
+			    struct folio *dst)
+{
+	XA_STATE(xas, &inode->i_mapping->i_pages, src->index);
+	void *client = src->private;
+	int ret;
+
+	ret = gmem_relocate(inode, src, dst, gmem_migration_refs(src));
+	if (ret)
+		return ret == -EAGAIN ? ret : -EBUSY;
+
+	/* Tasks that wait for @src have references, and look again. */
+	xas_lock_irq(&xas);
+	gmem_store_folio(&xas, src, dst);
+	folio_put_refs(src, folio_nr_pages(src));
+	xas_unlock_irq(&xas);
+
+	folio_migrate_flags(dst, src);
+	folio_clear_dirty(src);
+	folio_mark_uptodate(dst);
+	gmem_move_prepared(src, dst, client);
+	return MIGRATEPAGE_SUCCESS;
+}
+
 static int gmem_move_folio(struct inode *inode, struct folio *src,
 			   struct folio *dst)
 {
 	void *client;
+
+	/* It has been put back once, and a task has not noticed yet. */
+	if (folio_ref_count(dst) != 1)
+		return -EAGAIN;
+	if (gmem_is_opaque(inode, src->index, folio_next_index(src)))
+		return gmem_move_opaque(inode, src, dst);
 
 	if (!gmem_replace_folio(inode, src, dst))
 		return -EAGAIN;

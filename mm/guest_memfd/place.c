@@ -89,6 +89,10 @@ static struct page *gmem_new_page(struct page *page, unsigned long private)
 	struct folio *src = page_folio(page), *dst;
 	gfp_t gfp = GFP_HIGHUSER_MOVABLE;
 
+	/* Where policies differ inside of it, mm splits it, for want of a new one. */
+	if (folio_test_large(src) &&
+	    !gmem_policy_is_uniform(inode, src->index, folio_next_index(src)))
+		return NULL;
 	if (folio_test_large(src))
 		gfp = gmem_huge_gfp(inode);
 	dst = gmem_alloc_folio(inode, src->index, gfp, folio_order(src));
@@ -175,7 +179,8 @@ static int gmem_place_range(struct gmem_place *p, struct mempolicy *policy)
  * @args:	What mbind(2) would be asked for.
  *
  * With MPOL_MF_MOVE, memory of a movable file that is on other nodes than these is
- * moved; memory of one that is not stays where it is.
+ * moved; memory of one that is not stays where it is.  A large folio of which a part
+ * has another policy is split.
  *
  * Context: Process context, sleeps; takes invalidate_lock for read, for one piece at
  *	    a time.  The caller holds a reference to @file and no lock.

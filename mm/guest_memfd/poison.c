@@ -229,8 +229,8 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	pgoff_t end = folio_next_index(folio);
 	pgoff_t start = folio->index;
 	struct inode *inode = NULL;
+	bool movable = true;
 	bool keep = true;
-	bool movable;
 	bool large;
 
 	if (mapping) {
@@ -238,13 +238,14 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		keep = gmem_record_lost(folio, page);
 		/* The folio is in the file, so the inode has a reference. */
 		inode = igrab(mapping->host);
+		movable = gmem_is_movable(mapping->host);
 	} else {
+		/* Of a file that is not known any more. */
 		gmem_unreserve_lost(page);
 		if (!gmem_is_on_lru(folio))
 			mem_cgroup_uncharge(folio);
 	}
 	large = folio_test_large(folio);
-	movable = mapping && gmem_is_movable(mapping->host);
 	folio_unlock(folio);
 
 	if (inode) {
@@ -255,10 +256,10 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		if (large)
 			gmem_queue_split(inode);
 	}
-	if (movable && !large)
-		gmem_take_lost_off_lru(folio);
 	if (!keep)
 		folio_put(folio);
+	if (movable)
+		gmem_take_lost_off_lru(page);
 	if (inode)
 		iput(inode);
 }

@@ -329,9 +329,56 @@ bool gmem_was_prepared(struct inode *inode, pgoff_t index)
 }
 
 /**
- * gmem_move_prepared - a folio has been replaced by a copy
+ * gmem_is_prepared - whether a page belongs to the guest of a binding
+ * @inode:	Inode of the file.
+ * @index:	Page index.
+ *
+ * Context: Any; invalidate_lock held, and the folio lock, or nothing else changes it.
+ * Return: true if it does.
+ */
+bool gmem_is_prepared(struct inode *inode, pgoff_t index)
+{
+	struct gmem_chunk *chunk;
+
+	gmem_assert_locked(inode);
+
+	chunk = xa_load(&GMEM_I(inode)->prepared, index >> GMEM_CHUNK_SHIFT);
+	return chunk && test_bit(index & (GMEM_CHUNK_PAGES - 1), chunk->prepared);
+}
+
+/**
+ * gmem_has_known - whether a page of a range is, or has been, prepared
+ * @inode:	Inode of the file.
+ * @start:	First page index.
+ * @end:	Page index after the last.
+ *
+ * Context: Any; invalidate_lock held, and the folio locks, or the answer can be old.
+ * Return: true if there is one since it was allocated.
+ */
+bool gmem_has_known(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct xarray *xa = &GMEM_I(inode)->prepared;
+	struct gmem_chunk *chunk;
+	unsigned long n;
+
+	gmem_assert_locked(inode);
+
+	xa_for_each_range(xa, n, chunk, start >> GMEM_CHUNK_SHIFT,
+			  (end - 1) >> GMEM_CHUNK_SHIFT) {
+		pgoff_t base = n << GMEM_CHUNK_SHIFT;
+		unsigned long first = start > base ? start - base : 0;
+		unsigned long size = min(end - base, GMEM_CHUNK_PAGES);
+
+		if (find_next_bit(chunk->known, size, first) < size)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * gmem_move_prepared - a folio has been replaced by another one
  * @src:	The old folio.
- * @dst:	The copy, in the place of @src.
+ * @dst:	The new one, in the place of @src, with its contents.
  * @client:	&folio.private of @src, when that was in the file.
  *
  * Which pages are prepared is known by index.

@@ -3,7 +3,8 @@
  * First process of the guest: makes a secret, says what it sees of its machine,
  * and at the end whether the secret is still what it was.
  *
- * Lines "guest: ..." on the console are for the program on the host.  With
+ * Lines "guest: ..." on the console are for the program on the host, whose lines
+ * are "count" and "stop", and any other to end the guest.  With
  * "shell" on the kernel's command line there is a shell in between.
  */
 #define _GNU_SOURCE
@@ -25,11 +26,11 @@
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 
-#include "../common.h"
+#include "proof.h"
 
 static uint32_t secret[TOKEN_COPIES][TOKEN_WORDS] __attribute__((aligned(4096)));
 
-static void say(const char *format, ...)
+void say(const char *format, ...)
 {
 	va_list args;
 
@@ -49,7 +50,7 @@ static void end(void)
 	reboot(RB_AUTOBOOT);
 }
 
-static int fail(const char *what)
+int fail(const char *what)
 {
 	say("FAILED %s", what);
 	end();
@@ -79,18 +80,25 @@ static void new_token(uint32_t *token, const char *name)
 	    (unsigned long long)token_digest(token));
 }
 
-/* The page that boot.rom has made shared; the VMM can read what is there. */
-static void leave_message(void)
+volatile uint32_t *map_shared(void)
 {
 	int fd = open("/dev/mem", O_RDWR | O_SYNC);
-	uint32_t token[TOKEN_WORDS];
 	volatile uint32_t *page;
-	int i;
 
 	page = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 					  MAP_SHARED, fd, SHARED_GPA);
 	if (page == MAP_FAILED)
 		fail("/dev/mem");
+	close(fd);
+	return page;
+}
+
+static void leave_message(void)
+{
+	volatile uint32_t *page = map_shared();
+	uint32_t token[TOKEN_WORDS];
+	int i;
+
 	say("rom %.40s", (const char *)page);
 	say("rom answers %d %d nonsense %d left %x", (int)page[16], (int)page[17],
 	    (int)page[18], page[19]);
@@ -98,7 +106,6 @@ static void leave_message(void)
 	for (i = 0; i < TOKEN_WORDS; i++)
 		page[i] = token[i];
 	munmap((void *)page, 4096);
-	close(fd);
 }
 
 static uint64_t now(void)
@@ -167,6 +174,22 @@ static void shell(void)
 	waitpid(pid, NULL, 0);
 }
 
+/* Do what the host says, until the end.  A host that is gone wants that, too. */
+static void obey(void)
+{
+	char line[64];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strcmp(line, "count\n"))
+			count_start();
+		else if (!strcmp(line, "stop\n"))
+			count_stop();
+		else
+			return;
+	}
+	say("no host");
+}
+
 int main(void)
 {
 	char line[512];
@@ -188,9 +211,7 @@ int main(void)
 	if (strstr(first_line("/proc/cmdline", line, sizeof(line)), " shell"))
 		shell();
 	say("ready");
-	/* Any line ends it, and so does a host that is gone. */
-	if (!fgets(line, sizeof(line), stdin))
-		say("no host");
+	obey();
 
 	for (i = 0; i < TOKEN_COPIES; i++)
 		if (token_digest(secret[i]) != digest)

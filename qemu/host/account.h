@@ -23,6 +23,7 @@ struct options {
 	int cpus, memory;		/* MiB */
 	int seconds;			/* to come up in */
 	bool shell;
+	bool movable;			/* the memory of its guest_memfd */
 	const char *append, *cpu;
 	const char *dir;		/* where QEMU and its files are */
 };
@@ -49,6 +50,9 @@ struct vm {
 	char clock[32], release[64];
 	int share[2], nonsense, left;	/* what boot.rom was answered */
 	bool ready, intact, failed;
+	bool counting, counted;
+	unsigned long counting_kib;
+	unsigned long long passes;
 	double up, total;		/* seconds */
 };
 
@@ -78,6 +82,7 @@ struct result {
 	bool known;
 	unsigned int secret, marker;		/* how often root finds them */
 	long long private, shared, huge;	/* KiB of the guest's memory */
+	long long moved;			/* to another node and back */
 	long rss;
 	double up, total;			/* seconds */
 };
@@ -93,6 +98,7 @@ bool vm_start(struct vm *vm, enum kind kind, const struct options *opt);
 bool vm_wait_ready(struct vm *vm);
 void vm_again(struct vm *vm);
 bool vm_say(struct vm *vm, const char *text);
+bool vm_ask(struct vm *vm, const char *text, const bool *answered);
 bool vm_stop(struct vm *vm);
 void vm_kill(struct vm *vm);
 void vm_command(const struct options *opt, enum kind kind, char **argv);
@@ -115,14 +121,20 @@ void scan_process(pid_t pid, const struct token *secret,
 
 /* fdinfo.c */
 struct gmem {
-	int files;
+	int files, fd;			/* fd: of one of them, in the process */
 	long long size, private, shared, resident, huge;	/* KiB */
 };
 
 void gmem_figures(pid_t pid, struct gmem *gmem);
 
+/* move.c */
+void move_enter(void);
+bool move(struct vm *vm);
+void move_leave(void);
+
 /* qmp.c: the reply as text, in a static buffer; NULL if QEMU is gone. */
 const char *qmp(const struct vm *vm, const char *command);
 long long qmp_size(const struct vm *vm, const char *property);
+const char *monitor(const struct vm *vm, const char *command);
 
 #endif

@@ -75,9 +75,7 @@ void emulator_watch(void)
 /* A guest that does not come up: what has it done, what does it do now? */
 void emulator_look(const struct vm *vm)
 {
-	static const char registers[] = "{\"execute\":\"human-monitor-command\","
-		"\"arguments\":{\"command-line\":\"info registers -a\"}}";
-	const char *reply = qmp(vm, registers), *p;
+	const char *reply = monitor(vm, "info registers -a"), *p;
 
 	/* Lines of the reply are separated by the four characters \r\n. */
 	for (p = reply; p && (p = strstr(p, "RIP=")); p++)

@@ -4,11 +4,12 @@
  */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "account.h"
 
-static void add_file(FILE *f, struct gmem *gmem)
+static void add_file(FILE *f, int fd, struct gmem *gmem)
 {
 	const struct { const char *name; long long *sum; } field[] = {
 		{ "gmem-size:", &gmem->size },
@@ -28,7 +29,10 @@ static void add_file(FILE *f, struct gmem *gmem)
 			    sscanf(line + len, "%lld", &bytes) != 1)
 				continue;
 			*field[i].sum += bytes / 1024;
-			gmem->files += !i;
+			if (!i) {
+				gmem->files++;
+				gmem->fd = fd;
+			}
 		}
 	}
 }
@@ -49,7 +53,7 @@ void gmem_figures(pid_t pid, struct gmem *gmem)
 		f = fopen(path, "r");
 		if (!f)
 			continue;
-		add_file(f, gmem);
+		add_file(f, atoi(d->d_name), gmem);
 		fclose(f);
 	}
 	if (dir)

@@ -12,6 +12,9 @@
  *	leak=N	  N private guests in a row: is there as much memory afterwards?
  *	shell	  the console of a private guest, with a shell
  *
+ * A guest_memfd is movable, and goes to another node and back while the guest counts.
+ * In guests that are reset, in a row, or a shell, it is not.
+ *
  * -c CPUS -m MIB -t SECONDS -a APPEND -p CPU-MODEL -v (the guests' consoles, and a summary)
  */
 #include <limits.h>

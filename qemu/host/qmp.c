@@ -52,6 +52,16 @@ const char *qmp(const struct vm *vm, const char *command)
 	return reply;
 }
 
+/* A command for people. */
+const char *monitor(const struct vm *vm, const char *command)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "{\"execute\":\"human-monitor-command\","
+		 "\"arguments\":{\"command-line\":\"%s\"}}", command);
+	return qmp(vm, text);
+}
+
 /* A property of the confidential guest object, in KiB; -1 if there is none. */
 long long qmp_size(const struct vm *vm, const char *property)
 {

@@ -27,6 +27,14 @@ static void print_last(const struct vm *vm)
 	print_file(vm->stderr_path);
 }
 
+/* A guest that does not answer: why not? */
+static void print_why(const struct vm *vm)
+{
+	print_last(vm);
+	emulator_look(vm);
+	emulator_lost();
+}
+
 /* A guest that the emulator loses has another try, one. */
 bool start(struct vm *vm, enum kind kind, const struct options *opt)
 {
@@ -46,15 +54,6 @@ bool start(struct vm *vm, enum kind kind, const struct options *opt)
 	}
 	check(false, "boot", "no userspace");
 	return false;
-}
-
-static const char *monitor(const struct vm *vm, const char *command)
-{
-	char text[256];
-
-	snprintf(text, sizeof(text), "{\"execute\":\"human-monitor-command\","
-		 "\"arguments\":{\"command-line\":\"%s\"}}", command);
-	return qmp(vm, text);
 }
 
 static bool running(const struct vm *vm)
@@ -160,22 +159,38 @@ static void stop(struct vm *vm, double begin)
 		print_last(vm);
 }
 
+static void look_and_move(struct vm *vm, double begin)
+{
+	check_boot(vm);
+	check_secrecy(vm);
+	check_sizes(vm);
+	if (is_private(vm->kind))
+		check_access(vm);
+	if (!vm->opt->movable || move(vm)) {
+		stop(vm, begin);
+	} else {
+		print_why(vm);
+		vm_kill(vm);
+	}
+	result_of(vm->kind)->up = vm->up;
+	result_of(vm->kind)->total = seconds() - begin;
+}
+
+/* Memory that is in a guest_memfd shall be movable, and moves. */
 void run(enum kind kind, const struct options *opt)
 {
+	struct options movable = *opt;
 	static struct vm vm;
 	double begin = seconds();
 
+	movable.movable = kind == GMEM || is_private(kind);
 	printf("%s guest, %d CPUs, %d MiB\n", kind_name[kind], opt->cpus, opt->memory);
-	if (!start(&vm, kind, opt))
-		return;
-	check_boot(&vm);
-	check_secrecy(&vm);
-	check_sizes(&vm);
-	if (is_private(kind))
-		check_access(&vm);
-	stop(&vm, begin);
-	result_of(kind)->up = vm.up;
-	result_of(kind)->total = seconds() - begin;
+	if (movable.movable)
+		move_enter();
+	if (start(&vm, kind, &movable))
+		look_and_move(&vm, begin);
+	if (movable.movable)
+		move_leave();
 }
 
 /* From now on a guest that resets starts anew, or ends its QEMU again. */
@@ -219,9 +234,7 @@ void reset(enum kind kind, const struct options *opt)
 		}
 		if (!vm_wait_ready(&vm) || vm.failed) {
 			check(false, "reset", "no userspace after %.1f s", vm.up);
-			print_last(&vm);
-			emulator_look(&vm);
-			emulator_lost();
+			print_why(&vm);
 			break;
 		}
 		check_boot(&vm);

@@ -30,8 +30,10 @@ static int value(int row, const struct result *r, char *buf, size_t size)
 	case 4:
 		return snprintf(buf, size, "%lld", r->huge);
 	case 5:
-		return snprintf(buf, size, "%ld", r->rss);
+		return snprintf(buf, size, "%lld", r->moved);
 	case 6:
+		return snprintf(buf, size, "%ld", r->rss);
+	case 7:
 		return snprintf(buf, size, "%.1f s", r->up);
 	}
 	return snprintf(buf, size, "%.1f s", r->total);
@@ -41,8 +43,8 @@ void summary(void)
 {
 	static const char *const name[] = {
 		"root finds the secret", "root finds the message", "KiB private",
-		"KiB shared", "KiB in huge pages", "KiB in QEMU's RSS",
-		"up after", "in all",
+		"KiB shared", "KiB in huge pages", "KiB moved and back",
+		"KiB in QEMU's RSS", "up after", "in all",
 	};
 	char buf[32];
 	size_t row;

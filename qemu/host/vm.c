@@ -77,10 +77,13 @@ void vm_command(const struct options *opt, enum kind kind, char **argv)
 				opt->shell ? " shell" : "", opt->append),
 		NULL,
 	};
+	const char *movable = opt->movable ? ",movable=on" : "";
+	/* Of the memory of a private guest decides the object of that. */
 	char *ram[] = {
-		"-object", text("memory-backend-guest-memfd,id=ram,size=%dM", opt->memory), NULL,
+		"-object", text("memory-backend-guest-memfd,id=ram,size=%dM%s", opt->memory,
+				kind == GMEM ? movable : ""), NULL,
 	};
-	char *guest[] = { "-object", "sw-protected-guest,id=s0", NULL };
+	char *guest[] = { "-object", text("sw-protected-guest,id=s0%s", movable), NULL };
 	int n;
 
 	n = append(argv, 0, kind == DEBIAN ? program_debian : program);
@@ -159,6 +162,10 @@ static void console_line(struct vm *vm, char *line)
 		vm->ready = true;
 	else if (!strcmp(line, "intact"))
 		vm->intact = true;
+	else if (sscanf(line, "counting %lu", &vm->counting_kib) == 1)
+		vm->counting = true;
+	else if (sscanf(line, "counted %llu", &vm->passes) == 1)
+		vm->counted = true;
 	else if (!strncmp(line, "FAILED", 6))
 		vm->failed = true;
 	else if (!strncmp(line, "rom answers ", 12))
@@ -224,6 +231,12 @@ void vm_again(struct vm *vm)
 bool vm_say(struct vm *vm, const char *text)
 {
 	return write(vm->in, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Say something to which the guest has an answer. */
+bool vm_ask(struct vm *vm, const char *text, const bool *answered)
+{
+	return vm_say(vm, text) && follow(vm, answered, 60) && *answered;
 }
 
 /* Let the guest end by itself.  True if it does, and QEMU too, without error. */

@@ -60,9 +60,36 @@ void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
 	kvm_gmem_owner_reclaim(pfn, nr);
 }
 
+/* Whether pages that are private in a new file have to be relocated, not copied. */
+bool kvm_gmem_hook_relocates(void)
+{
+	return kvm_gmem_has_hardware_hooks() || kvm_gmem_owner_relocates();
+}
+
 /*
- * At least one of the pages has been private, and mm has copied all to others, in
- * the same place of the same file.
+ * The private memory of @gfn moves from one page to another, both locked.  Nothing
+ * maps it.  The file's invalidate_lock is held for read.
+ * Return: 0; or -errno, and nothing has changed.
+ */
+int kvm_gmem_hook_relocate(struct kvm *kvm, gfn_t gfn, kvm_pfn_t from,
+			   kvm_pfn_t to)
+{
+	int r;
+
+	r = kvm_gmem_owner_allow_relocation();
+	if (r)
+		return r;
+	r = kvm_arch_gmem_relocate(kvm, gfn, from, to);
+	if (r)
+		return r;
+	kvm_gmem_owner_relocate(kvm, gfn, from, to,
+				kvm_arch_gmem_is_mapped(kvm, gfn, from, 1));
+	return 0;
+}
+
+/*
+ * At least one of the pages has been private, and all have been moved to others, which
+ * are in the same place of the same file.
  */
 void kvm_gmem_hook_moved(unsigned long from, unsigned long to, unsigned long nr)
 {

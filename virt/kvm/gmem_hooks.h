@@ -19,6 +19,12 @@ static inline bool kvm_gmem_has_hardware_hooks(void)
 	       IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_RECLAIM);
 }
 
+static inline bool kvm_gmem_can_move(void)
+{
+	return !kvm_gmem_has_hardware_hooks() ||
+	       IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_RELOCATE);
+}
+
 #ifdef CONFIG_KVM_GMEM_HOOKS
 int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 			  unsigned long nr);
@@ -27,6 +33,9 @@ void kvm_gmem_hook_unprepare(struct kvm *kvm, gfn_t gfn, kvm_pfn_t pfn,
 void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr);
 void kvm_gmem_hook_moved(unsigned long from, unsigned long to,
 			 unsigned long nr);
+bool kvm_gmem_hook_relocates(void);
+int kvm_gmem_hook_relocate(struct kvm *kvm, gfn_t gfn, kvm_pfn_t from,
+			   kvm_pfn_t to);
 #else
 static inline int kvm_gmem_hook_prepare(struct kvm *kvm, gfn_t gfn,
 					kvm_pfn_t pfn, unsigned long nr)
@@ -46,6 +55,17 @@ static inline void kvm_gmem_hook_restore(unsigned long pfn, unsigned long nr)
 static inline void kvm_gmem_hook_moved(unsigned long from, unsigned long to,
 				       unsigned long nr)
 {
+}
+
+static inline bool kvm_gmem_hook_relocates(void)
+{
+	return false;
+}
+
+static inline int kvm_gmem_hook_relocate(struct kvm *kvm, gfn_t gfn,
+					 kvm_pfn_t from, kvm_pfn_t to)
+{
+	return -EOPNOTSUPP;
 }
 #endif
 

@@ -14,11 +14,17 @@
  *   - a private gfn is mapped to a page that is not its own;
  *   - a shared gfn, of whatever VM, is mapped to a private page, or to one that
  *     has left a file without reclaim;
+ *   - a page is relocated that is not private to that gfn, or still mapped;
+ *   - a page is copied that had to be relocated;
  *   - a VM goes and a page still belongs to it.
  *
  * A page goes through RESERVED (its entry exists, the hardware does not know it
  * yet), OWNED, ENDED (still in the file), perhaps OWNED again, and loses its
  * entry by reclaim.  If it is migrated, the entry goes along.
+ *
+ * Tests can ask for files whose private pages have to be relocated.  The checker does
+ * it, in place of hardware: it copies the page, and overwrites the old one, so that a
+ * copy that anybody else makes is found to be wrong.
  *
  * The table's lock is innermost: mappings are checked under mmu_lock.  A VM is
  * an address in the table and not dereferenced, as entries outlive it.
@@ -26,6 +32,7 @@
  * The directory kvm/gmem_owner in debugfs shows counters and has what tests need;
  * see gmem_owner_debugfs.c.  fail_make_private/ in it is the usual fault
  * injection: attempts to make pages private fail with -ENOMEM.
+ * fail_relocate/ does so for attempts to relocate a page, with -EIO.
  */
 
 #include <linux/debugfs.h>
@@ -49,9 +56,14 @@ struct gmem_owner {
 	/* Where in which file; compared, not used. */
 	const struct address_space *mapping;
 	pgoff_t index;
+	/* Has been relocated, and is not in its place yet. */
+	bool relocated;
 };
 
 static DEFINE_XARRAY(owners);
+
+/* Whether private pages of new files have to be relocated; see gmem_owner_debugfs.c. */
+bool kvm_gmem_owner_relocating;
 
 /* Under the table's lock. */
 static struct kvm_gmem_owner_counters counters;
@@ -146,12 +158,21 @@ static int owner_reserve_one(kvm_pfn_t pfn)
 
 #ifdef CONFIG_FAULT_INJECTION
 static DECLARE_FAULT_ATTR(fail_make_private);
+static DECLARE_FAULT_ATTR(fail_relocate);
 
 void kvm_gmem_owner_init_fault(struct dentry *dir)
 {
 	/* A report of its own would fail the test that asked for it. */
 	fail_make_private.verbose = 0;
 	fault_create_debugfs_attr("fail_make_private", dir, &fail_make_private);
+	fail_relocate.verbose = 0;
+	fault_create_debugfs_attr("fail_relocate", dir, &fail_relocate);
+}
+
+/* Asked before the hardware: 0, or -EIO if it is to refuse. */
+int kvm_gmem_owner_allow_relocation(void)
+{
+	return should_fail(&fail_relocate, 1) ? -EIO : 0;
 }
 
 static bool owner_should_fail(void)
@@ -161,6 +182,11 @@ static bool owner_should_fail(void)
 #else
 void kvm_gmem_owner_init_fault(struct dentry *dir)
 {
+}
+
+int kvm_gmem_owner_allow_relocation(void)
+{
+	return 0;
 }
 
 static bool owner_should_fail(void)
@@ -286,6 +312,42 @@ void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr)
 	xa_unlock(&owners);
 }
 
+/* Where there is no hardware that does it. */
+static void owner_relocate_contents(kvm_pfn_t from, kvm_pfn_t to)
+{
+	void *old = kmap_local_page(pfn_to_page(from));
+
+	copy_highpage(pfn_to_page(to), pfn_to_page(from));
+	memset(old, 0xaa, PAGE_SIZE);
+	kunmap_local(old);
+}
+
+bool kvm_gmem_owner_relocates(void)
+{
+	return READ_ONCE(kvm_gmem_owner_relocating);
+}
+
+/* The entry of @from is moved later, by kvm_gmem_owner_move(). */
+void kvm_gmem_owner_relocate(const void *vm, gfn_t gfn, kvm_pfn_t from,
+			     kvm_pfn_t to, bool mapped)
+{
+	struct gmem_owner *o;
+
+	xa_lock(&owners);
+	o = xa_load(&owners, from);
+	if (mapped)
+		owner_report("pfn %llx relocated, gfn %llx is mapped", from, gfn);
+	if (!o || o->state != OWNED || o->vm != vm || o->gfn != gfn)
+		owner_report("pfn %llx relocated, is not of gfn %llx", from, gfn);
+	else
+		o->relocated = true;
+	counters.relocated++;
+	xa_unlock(&owners);
+
+	if (!IS_ENABLED(CONFIG_HAVE_KVM_ARCH_GMEM_RELOCATE))
+		owner_relocate_contents(from, to);
+}
+
 static void owner_move_one(kvm_pfn_t from, kvm_pfn_t to)
 {
 	struct gmem_owner *o, *old;
@@ -304,11 +366,15 @@ static void owner_move_one(kvm_pfn_t from, kvm_pfn_t to)
 		if (owner_left_file(o, to))
 			owner_report("pfn %llx is a copy of %llx, elsewhere",
 				     to, from);
+		if (kvm_gmem_owner_relocates() && !o->relocated)
+			owner_report("pfn %llx is a copy of %llx, not relocated",
+				     to, from);
+		o->relocated = false;
 	}
 	xa_unlock(&owners);
 }
 
-/* Pages have been copied, and what is known of them holds for the copies. */
+/* Pages have been moved, and what is known of them holds for where they are now. */
 void kvm_gmem_owner_move(unsigned long from, unsigned long to, unsigned long nr)
 {
 	unsigned long i;

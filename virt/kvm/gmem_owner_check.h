@@ -19,6 +19,10 @@ void kvm_gmem_owner_end(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr);
 void kvm_gmem_owner_move(unsigned long from, unsigned long to,
 			 unsigned long nr);
+bool kvm_gmem_owner_relocates(void);
+int kvm_gmem_owner_allow_relocation(void);
+void kvm_gmem_owner_relocate(const void *vm, gfn_t gfn, kvm_pfn_t from,
+			     kvm_pfn_t to, bool mapped);
 void kvm_gmem_owner_vm_gone(const void *vm);
 
 /* The rest is for gmem_owner_debugfs.c. */
@@ -31,6 +35,7 @@ void kvm_gmem_owner_vm_gone(const void *vm);
  * @failed:	Attempts to make pages private that failed.
  * @owned:	Pages that are private now.
  * @known:	Pages that are not reclaimed yet.
+ * @relocated:	Pages relocated.
  * @reports:	Violations.
  * @canaries:	Violations that were committed on purpose.
  *
@@ -43,11 +48,13 @@ struct kvm_gmem_owner_counters {
 	u64 failed;
 	u64 owned;
 	u64 known;
+	u64 relocated;
 	u64 reports;
 	u64 canaries;
 };
 
 extern struct task_struct *kvm_gmem_owner_canary;
+extern bool kvm_gmem_owner_relocating;
 
 void kvm_gmem_owner_check_page(const void *vm, gfn_t gfn, kvm_pfn_t pfn,
 			       bool is_private);
@@ -88,6 +95,22 @@ static inline void kvm_gmem_owner_reclaim(unsigned long pfn, unsigned long nr)
 
 static inline void kvm_gmem_owner_move(unsigned long from, unsigned long to,
 				       unsigned long nr)
+{
+}
+
+static inline bool kvm_gmem_owner_relocates(void)
+{
+	return false;
+}
+
+static inline int kvm_gmem_owner_allow_relocation(void)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_owner_relocate(const void *vm, gfn_t gfn,
+					   kvm_pfn_t from, kvm_pfn_t to,
+					   bool mapped)
 {
 }
 

@@ -8,6 +8,8 @@
  *   canary	write a number of enum canary, and that violation is committed
  *		with a page that has no user.  It must be reported once, as it
  *		would be if KVM had done it, and counts as a canary.
+ *   relocate	write Y, and private pages of the files that are created then have to
+ *		be relocated.  It must remain so until they are gone.
  */
 
 #include <linux/debugfs.h>
@@ -29,6 +31,7 @@ static int counters_show(struct seq_file *m, void *unused)
 	seq_printf(m, "failed %llu\n", c.failed);
 	seq_printf(m, "owned %llu\n", c.owned);
 	seq_printf(m, "known %llu\n", c.known);
+	seq_printf(m, "relocated %llu\n", c.relocated);
 	seq_printf(m, "reports %llu\n", c.reports);
 	seq_printf(m, "canaries %llu\n", c.canaries);
 	return 0;
@@ -48,6 +51,9 @@ enum canary {
 	CANARY_MAPPED_OTHER_VM,
 	CANARY_MAPPED_SHARED,
 	CANARY_MAPPED_UNRECLAIMED,
+	CANARY_RELOCATED_OTHER_GFN,
+	CANARY_RELOCATED_MAPPED,
+	CANARY_COPIED,
 	CANARY_VM_GONE,
 	NR_CANARIES,
 };
@@ -108,6 +114,30 @@ static void canary_mapped(enum canary canary, struct page *page)
 				  &other_vm, 1, pfn, !shared);
 }
 
+static void canary_copied(kvm_pfn_t pfn, kvm_pfn_t to)
+{
+	bool was = kvm_gmem_owner_relocates();
+
+	WRITE_ONCE(kvm_gmem_owner_relocating, true);
+	kvm_gmem_owner_move(pfn, to, 1);
+	WRITE_ONCE(kvm_gmem_owner_relocating, was);
+	kvm_gmem_owner_forget(to);
+}
+
+static void canary_moved(enum canary canary, kvm_pfn_t pfn)
+{
+	struct page *page = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
+	gfn_t gfn = canary == CANARY_RELOCATED_OTHER_GFN ? 2 : 1;
+
+	kvm_gmem_owner_make(&vm, 1, pfn, 1);
+	if (canary == CANARY_COPIED)
+		canary_copied(pfn, page_to_pfn(page));
+	else
+		kvm_gmem_owner_relocate(&vm, gfn, pfn, page_to_pfn(page),
+					canary == CANARY_RELOCATED_MAPPED);
+	__free_page(page);
+}
+
 static void canary_commit(enum canary canary, struct page *page)
 {
 	kvm_pfn_t pfn = page_to_pfn(page);
@@ -124,6 +154,9 @@ static void canary_commit(enum canary canary, struct page *page)
 		break;
 	case CANARY_MAPPED_NOT_PRIVATE ... CANARY_MAPPED_UNRECLAIMED:
 		canary_mapped(canary, page);
+		break;
+	case CANARY_RELOCATED_OTHER_GFN ... CANARY_COPIED:
+		canary_moved(canary, pfn);
 		break;
 	default:
 		kvm_gmem_owner_make(&vm, 1, pfn, 1);
@@ -169,4 +202,5 @@ void kvm_gmem_owner_init(struct dentry *kvm_dir)
 	kvm_gmem_owner_init_fault(dir);
 	debugfs_create_file("counters", 0444, dir, NULL, &counters_fops);
 	debugfs_create_file_unsafe("canary", 0200, dir, NULL, &canary_fops);
+	debugfs_create_bool("relocate", 0600, dir, &kvm_gmem_owner_relocating);
 }

@@ -95,8 +95,7 @@ u64 kvm_gmem_supported_flags(struct kvm *kvm)
 		flags |= GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
 	flags |= GUEST_MEMFD_FLAG_HUGEPAGE;
 	flags |= GUEST_MEMFD_FLAG_MOVABLE;
-	/* The contents are more than what can be read. */
-	if (kvm_gmem_has_hardware_hooks())
+	if (!kvm_gmem_can_move())
 		flags &= ~GUEST_MEMFD_FLAG_MOVABLE;
 	return flags;
 }
@@ -115,6 +114,8 @@ static unsigned long kvm_gmem_file_flags(struct kvm *kvm, u64 flags)
 		file_flags |= GUEST_MEMFD_HUGEPAGE;
 	if (flags & GUEST_MEMFD_FLAG_MOVABLE)
 		file_flags |= GUEST_MEMFD_MOVABLE;
+	if (kvm_arch_has_private_mem(kvm) && kvm_gmem_hook_relocates())
+		file_flags |= GUEST_MEMFD_RELOCATE;
 	return file_flags;
 }
 
@@ -238,12 +239,22 @@ static void kvm_gmem_unprepare(struct guest_memfd_binding *base, pgoff_t index,
 				nr);
 }
 
+static int kvm_gmem_relocate(struct guest_memfd_binding *base, pgoff_t index,
+			     unsigned long from, unsigned long to)
+{
+	struct kvm_gmem_binding *b = container_of(base, typeof(*b), base);
+
+	return kvm_gmem_hook_relocate(b->kvm, kvm_gmem_index_to_gfn(b, index),
+				      from, to);
+}
+
 static const struct guest_memfd_binding_ops kvm_gmem_binding_ops = {
 	.invalidate_start	= kvm_gmem_invalidate_start,
 	.invalidate_end		= kvm_gmem_invalidate_end,
 	.show			= kvm_gmem_show,
 	.prepare		= kvm_gmem_hook(kvm_gmem_prepare),
 	.unprepare		= kvm_gmem_hook(kvm_gmem_unprepare),
+	.relocate		= kvm_gmem_hook(kvm_gmem_relocate),
 };
 
 /**

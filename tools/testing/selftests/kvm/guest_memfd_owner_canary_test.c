@@ -22,6 +22,9 @@ static const char * const canaries[] = {
 	"is not its own",
 	"shared gfn 1 mapped, pfn",
 	"left a file unreclaimed",
+	"relocated, is not of gfn 2",
+	"relocated, gfn 1 is mapped",
+	"not relocated",
 	"belongs to a VM that is gone",
 };
 

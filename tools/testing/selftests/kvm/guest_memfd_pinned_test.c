@@ -9,12 +9,12 @@
  * Needs two nodes with memory.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
-#include <glob.h>
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
 
 #include "guest_memfd_move.h"
 #include "guest_memfd_pfn.h"
+#include "guest_memfd_zone.h"
 
 #define SIZE		(4 * H)
 #define BLOCK_PAGES	(H / P)		/* of a page block, on x86-64 */
@@ -224,36 +224,13 @@ static void test_compaction_isolates_nothing(void)
  * A contiguous memory area
  */
 
-static u64 cma_number(const char *dir, const char *name)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return gmem_proc_number(path);
-}
-
 /* All of it can be had by who it is for, whatever the file takes. */
 static void allocate_cma(struct move_file *f, const char *dir)
 {
-	u64 base = cma_number(dir, "base_pfn"), count = cma_number(dir, "count");
-	char path[160], number[32];
-	int ret, tries = 0;
-	u64 i;
-
-	for (i = 0; i < f->nr; i++)
-		TEST_ASSERT(f->pfns[i] - base >= count,
-			    "page %lu is at 0x%lx, in %s", i, f->pfns[i], dir);
-
-	snprintf(path, sizeof(path), "%s/alloc", dir);
-	snprintf(number, sizeof(number), "%lu", count);
-	/* Others' pages in it are moved, and may be in use just now. */
-	do {
-		ret = admin_write(path, number);
-	} while (ret && ++tries < 10 && !usleep(100000));
-	TEST_ASSERT(!ret, "%s: %lu pages: %d", dir, count, ret);
-	snprintf(path, sizeof(path), "%s/free", dir);
-	ret = admin_write(path, number);
-	TEST_ASSERT(!ret, "%s: %lu pages back: %d", dir, count, ret);
+	ASSERT_EQ(move_count_within(f, zone_cma_number(dir, "base_pfn"),
+				    zone_cma_number(dir, "count")), 0UL);
+	zone_take_cma(dir);
+	zone_free_cma(dir);
 }
 
 static void allocate_all_cma(struct move_file *f)
@@ -261,8 +238,7 @@ static void allocate_all_cma(struct move_file *f)
 	glob_t dirs;
 	size_t i;
 
-	if (glob("/sys/kernel/debug/cma/*", GLOB_ONLYDIR, NULL, &dirs))
-		gmem_skip("no contiguous memory area; boot with cma=64M");
+	zone_find_cma(&dirs);
 	for (i = 0; i < dirs.gl_pathc; i++)
 		allocate_cma(f, dirs.gl_pathv[i]);
 	globfree(&dirs);
@@ -274,6 +250,54 @@ static void test_contiguous_areas_stay_usable(void)
 	move_with_all(COMPACT_SIZE, 0, 0, allocate_all_cma);
 }
 
+/*
+ * A memory block
+ */
+
+/* What is left of the node: to others, and what is for movable memory only. */
+#define LEAVE_FREE	(120ULL << 20)
+
+static void refuse_offline(u64 block, const char *when)
+{
+	u64 start = gmem_now(), ns;
+	int ret = zone_set_block(block, "offline");
+
+	ns = gmem_now() - start;
+	ksft_print_msg("%s: refused in %lu us\n", when, ns / 1000);
+	ASSERT_EQ(ret, -EBUSY);
+	TEST_ASSERT(ns < AT_ONCE_NS, "%s: %lu ns", when, ns);
+}
+
+/* Most of the block is the file's; once that is gone, the block can go. */
+static void fill_and_refuse(const struct move_kind *kind, u64 block)
+{
+	u64 size = zone_free_on(1);
+	struct move_file f;
+	u64 nr;
+
+	TEST_ASSERT(size > LEAVE_FREE + H, "%lu bytes free", size);
+	move_start(&f, kind, (size - LEAVE_FREE) / H * H, 1, 0);
+	nr = move_count_in_block(&f, block);
+	TEST_ASSERT(nr > move_block_pages() / 2, "%s: %lu pages in block %lu",
+		    kind->name, nr, block);
+	refuse_offline(block, kind->name);
+	move_assert_still(&f, "offline");
+	move_end(&f);
+	zone_take_offline(block);
+	ASSERT_EQ(zone_set_block(block, "online_kernel"), 0);
+}
+
+static void test_memory_offline_gives_ebusy_at_once(void)
+{
+	u64 block;
+
+	move_require_nodes();
+	guest_word_step = P;
+	block = zone_only_block();
+	fill_and_refuse(&move_kinds[0], block);
+	fill_and_refuse(&move_kinds[3], block);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_move_pages_gives_ebusy),
 	GMEM_TEST(test_mbind_gives_eio_if_strict),
@@ -282,6 +306,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_soft_offline_gives_eio),
 	GMEM_TEST(test_compaction_isolates_nothing),
 	GMEM_TEST(test_contiguous_areas_stay_usable),
+	GMEM_TEST(test_memory_offline_gives_ebusy_at_once),
 };
 
 int main(void)

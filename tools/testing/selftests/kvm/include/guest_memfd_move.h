@@ -56,6 +56,13 @@ void move_check(struct move_file *f, u64 tag);
 /* Where the pages are now; free() it. */
 u64 *move_find(struct move_file *f, const char *when);
 
+/* The same, which is from now on where they have been at the start. */
+void move_find_again(struct move_file *f, const char *when);
+
+/* How many were among @count page frames, or in a memory block, at the start. */
+u64 move_count_within(struct move_file *f, u64 base, u64 count);
+u64 move_count_in_block(struct move_file *f, u64 block);
+
 /* Where the page at an offset is. */
 u64 move_pfn(struct move_file *f, u64 offset);
 
@@ -64,6 +71,13 @@ void move_assert_still(struct move_file *f, const char *when);
 
 /* As much as at the start, @huge of it in huge folios. */
 void move_assert_usage(struct move_file *f, u64 huge, const char *when);
+
+/*
+ * The test's control group, in which no other file is, has as much of each node and
+ * in huge folios as the file, all of it on LRU lists.  For that the test has to
+ * call gmem_group_enter() before move_start().
+ */
+void move_assert_counted(struct move_file *f, const char *when);
 
 /* Pages of a memory block, which can go offline. */
 u64 move_block_pages(void);

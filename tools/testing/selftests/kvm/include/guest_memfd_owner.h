@@ -21,6 +21,7 @@ struct owner_counters {
 	u64 failed;	/* attempts to make private */
 	u64 owned;	/* private now */
 	u64 known;	/* not reclaimed yet */
+	u64 relocated;	/* moved by what stands for hardware */
 	u64 reports;
 	u64 canaries;
 };
@@ -40,10 +41,11 @@ static inline void owner_read(struct owner_counters *c)
 	TEST_ASSERT(f, "cannot open the counters, errno %d", errno);
 	n = fscanf(f, "made %lu ended %lu reclaimed %lu failed %lu ", &c->made,
 		   &c->ended, &c->reclaimed, &c->failed);
-	n += fscanf(f, "owned %lu known %lu reports %lu canaries %lu",
-		    &c->owned, &c->known, &c->reports, &c->canaries);
+	n += fscanf(f, "owned %lu known %lu relocated %lu ", &c->owned,
+		    &c->known, &c->relocated);
+	n += fscanf(f, "reports %lu canaries %lu", &c->reports, &c->canaries);
 	fclose(f);
-	TEST_ASSERT(n == 8, "%d counters", n);
+	TEST_ASSERT(n == 9, "%d counters", n);
 }
 
 /* Return: 0 or -errno. */

@@ -94,6 +94,28 @@ u64 *move_find(struct move_file *f, const char *when)
 	return pfns;
 }
 
+void move_find_again(struct move_file *f, const char *when)
+{
+	free(f->pfns);
+	f->pfns = move_find(f, when);
+}
+
+u64 move_count_within(struct move_file *f, u64 base, u64 count)
+{
+	u64 i, nr = 0;
+
+	for (i = 0; i < f->nr; i++)
+		nr += f->pfns[i] - base < count;
+	return nr;
+}
+
+u64 move_count_in_block(struct move_file *f, u64 block)
+{
+	u64 nr = move_block_pages();
+
+	return move_count_within(f, block * nr, nr);
+}
+
 u64 move_pfn(struct move_file *f, u64 offset)
 {
 	static const char * const events[] = { "guest_memfd/" GET_FOLIO };
@@ -176,6 +198,70 @@ void move_assert_still(struct move_file *f, const char *when)
 	free(now);
 	move_assert_usage(f, f->kind->huge ? f->size : 0, when);
 	move_check(f, 1);
+}
+
+/* Put folios on LRU lists that are on their way: move_pages() does so first. */
+static void drain_lists(void)
+{
+	static int page = 1;
+
+	move_page(&page, 0);
+}
+
+#define NR_COUNTS	5
+#define COUNT_TRIES	100
+
+/* Of nodes 0 and 1: what there is.  Of both: in huge folios, unevictable, file. */
+static void count_by_group(u64 *counts)
+{
+	counts[0] = gmem_group_node_stat("file", 0);
+	counts[1] = gmem_group_node_stat("file", 1);
+	counts[2] = gmem_group_node_stat("file_thp", 0) +
+		    gmem_group_node_stat("file_thp", 1);
+	counts[3] = gmem_group_node_stat("unevictable", 0) +
+		    gmem_group_node_stat("unevictable", 1);
+	counts[4] = gmem_group_stat("file");
+}
+
+/* To find the pages would fill holes: with holes, all is taken to be on node 0. */
+static void count_by_file(struct move_file *f, u64 *counts)
+{
+	u64 size = gmem_allocated(f->fd), on_1 = 0, *pfns, i;
+
+	if (size == f->size) {
+		pfns = move_find(f, "counting");
+		for (i = 0; i < f->nr; i++)
+			on_1 += move_node_of(pfns[i]) * P;
+		free(pfns);
+	}
+	counts[0] = size - on_1;
+	counts[1] = on_1;
+	counts[2] = gmem_huge(f->fd);
+	counts[3] = size;
+	counts[4] = size;
+}
+
+void move_assert_counted(struct move_file *f, const char *when)
+{
+	u64 wanted[NR_COUNTS], is[NR_COUNTS];
+	bool holes = gmem_allocated(f->fd) != f->size;
+	int tries = 0;
+
+	count_by_file(f, wanted);
+	drain_lists();
+	/* A group may say what it was like two seconds ago. */
+	do {
+		count_by_group(is);
+		if (holes) {
+			is[0] += is[1];
+			is[1] = 0;
+		}
+	} while (memcmp(is, wanted, sizeof(is)) && ++tries < COUNT_TRIES &&
+		 !usleep(50000));
+	TEST_ASSERT(!memcmp(is, wanted, sizeof(is)),
+		    "%s, %s: file %lu + %lu, huge %lu, unevictable %lu, all %lu; the file has %lu + %lu, huge %lu",
+		    f->kind->name, when, is[0], is[1], is[2], is[3], is[4],
+		    wanted[0], wanted[1], wanted[2]);
 }
 
 u64 move_block_pages(void)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
+#include "fail_nth.h"
 #include "guest_memfd_move.h"
 #include "guest_memfd_pfn.h"
 #include "race.h"
@@ -38,14 +39,20 @@ static u64 collapse(int fd, u64 offset, u64 size)
 	return done;
 }
 
-/* A private file with a guest, full, in pages of 4 KiB: what was huge is split. */
+/* All is small pages with pattern 2, private: what was huge is split. */
+static void make_small(struct move_file *f)
+{
+	gmem_to_shared(f->fd, 0, f->size);
+	host_fill(f->mem, GPA, f->size, 2);
+	gmem_to_private(f->fd, 0, f->size);
+	move_assert_usage(f, 0, "shared and private again");
+}
+
+/* A private file with a guest, full. */
 static void start_small(struct move_file *f, u64 size)
 {
 	move_start(f, &move_kinds[3], size, 0, GUEST_MEMFD_FLAG_MOVABLE);
-	gmem_to_shared(f->fd, 0, size);
-	host_fill(f->mem, GPA, size, 2);
-	gmem_to_private(f->fd, 0, size);
-	move_assert_usage(f, 0, "shared and private again");
+	make_small(f);
 }
 
 static void test_bad_arguments(void)
@@ -395,6 +402,71 @@ static void test_migration_against_collapse(void)
 	race("collapse, migration", run_move, check_moved);
 }
 
+/*
+ * Each allocation fails in turn, see fail_nth.h.  Without memory for a huge page there
+ * is none, which is no error.
+ */
+
+struct without {
+	struct move_file f;
+	u64 done;
+	u64 nr_refused;
+};
+
+static void without_setup(void *ctx)
+{
+	make_small(&((struct without *)ctx)->f);
+}
+
+static int without_run(void *ctx)
+{
+	struct without *w = ctx;
+
+	return __collapse(w->f.fd, 0, w->f.size, &w->done);
+}
+
+static bool without_unchanged(void *ctx)
+{
+	struct without *w = ctx;
+
+	guest_check(w->f.g.vcpu, GPA, w->f.size, 2);
+	move_assert_usage(&w->f, 0, "failed");
+	return true;
+}
+
+static bool without_done(void *ctx)
+{
+	struct without *w = ctx;
+
+	if (w->done < w->f.size) {
+		w->nr_refused++;
+		move_assert_usage(&w->f, w->done, "refused");
+		ASSERT_EQ(without_run(ctx), 0);
+	}
+	guest_check(w->f.g.vcpu, GPA, w->f.size, 2);
+	move_assert_usage(&w->f, w->f.size, "done");
+	return w->done == w->f.size;
+}
+
+static void test_collapse_without_memory_changes_nothing(void)
+{
+	struct fail_nth_op op = {
+		.name = "collapse",
+		.setup = without_setup,
+		.run = without_run,
+		.unchanged = without_unchanged,
+		.done = without_done,
+	};
+	struct without w = {};
+
+	gmem_group_enter();
+	start_small(&w.f, 2 * H);
+	fail_nth_check(&op, &w);
+	TEST_ASSERT(w.nr_refused, "there was always a huge page");
+	move_assert_counted(&w.f, "in the end");
+	move_end(&w.f);
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_bad_arguments),
 	GMEM_TEST(test_all_becomes_huge_again),
@@ -409,6 +481,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_hole_against_collapse),
 	GMEM_TEST(test_conversion_against_collapse),
 	GMEM_TEST(test_migration_against_collapse),
+	GMEM_TEST(test_collapse_without_memory_changes_nothing),
 };
 
 int main(void)

@@ -9,15 +9,13 @@
  * Needs two nodes with memory.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
-#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <linux/mempolicy.h>
-#include <sys/syscall.h>
 
 #include "guest_memfd_move.h"
 #include "guest_memfd_pfn.h"
-#include "guest_memfd_undo.h"
+#include "guest_memfd_zone.h"
 
 #define SIZE		(4 * H)
 #define MIGRATE_EVENT	"guest_memfd_migrate"
@@ -25,12 +23,6 @@
 static u64 huge_of(struct move_file *f)
 {
 	return f->kind->huge ? f->size : 0;
-}
-
-static void find_again(struct move_file *f, const char *when)
-{
-	free(f->pfns);
-	f->pfns = move_find(f, when);
 }
 
 /* All pages are on the node, with the contents that they had. */
@@ -58,7 +50,7 @@ static void move_to(struct move_file *f, int node)
 
 	for (i = 0; i < f->size; i += step) {
 		status = move_page(f->mem + i, node);
-		TEST_ASSERT(status == node, "%s, page %lu: %d", f->kind->name,
+		TEST_ASSERT(status == node, "%s, page %llu: %d", f->kind->name,
 			    i / P, status);
 	}
 	assert_on_node(f, node, "move_pages()");
@@ -124,6 +116,26 @@ static void do_set_policy(struct move_file *f)
 static void test_set_policy(void)
 {
 	move_with_all(SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE, do_set_policy);
+}
+
+/* A huge page in which policies differ is split, and a part of it moves. */
+static void test_set_policy_of_a_part_of_a_huge_page(void)
+{
+	struct move_file f;
+	u64 *now, i;
+
+	move_require_nodes();
+	move_start(&f, &move_kinds[3], SIZE, 0, GUEST_MEMFD_FLAG_MOVABLE);
+	ASSERT_EQ(move_policy(f.fd, H + P, 2 * P, 1,
+			      MPOL_MF_MOVE | MPOL_MF_STRICT), 0);
+	now = move_find(&f, "policy of two pages");
+	for (i = 0; i < f.nr; i++)
+		ASSERT_EQ(move_node_of(now[i]), i / 512 == 1 && (i % 512 == 1 ||
+								 i % 512 == 2));
+	free(now);
+	move_assert_usage(&f, SIZE - H, "policy of two pages");
+	move_check(&f, 1);
+	move_end(&f);
 }
 
 static void test_set_policy_with_bad_arguments(void)
@@ -375,114 +387,44 @@ static void test_compaction(void)
  * A contiguous memory area
  */
 
-static u64 cma_number(const char *dir, const char *name)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return gmem_proc_number(path);
-}
-
-static u64 count_within(struct move_file *f, u64 base, u64 count)
-{
-	u64 i, nr = 0;
-
-	for (i = 0; i < f->nr; i++)
-		nr += f->pfns[i] - base < count;
-	return nr;
-}
-
-static int write_cma(const char *dir, const char *file, u64 nr)
-{
-	char path[160], number[32];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	snprintf(number, sizeof(number), "%lu", nr);
-	return admin_write(path, number);
-}
-
-/* All of the area, whoever has pages in it.  These can be in use just now. */
-static void allocate_cma(const char *dir, u64 count)
-{
-	int ret, tries = 0;
-
-	do {
-		ret = write_cma(dir, "alloc", count);
-	} while (ret && ++tries < 10 && !usleep(100000));
-	TEST_ASSERT(!ret, "%s: %lu pages: %d", dir, count, ret);
-}
-
-static void free_cma(const char *dir, u64 count)
-{
-	int ret = write_cma(dir, "free", count);
-
-	TEST_ASSERT(!ret, "%s: %lu pages back: %d", dir, count, ret);
-}
-
 /* Who it is for gets all of it, and the file's pages are elsewhere. */
 static void take_cma(struct move_file *f, const char *dir)
 {
-	u64 base = cma_number(dir, "base_pfn"), count = cma_number(dir, "count");
+	u64 base = zone_cma_number(dir, "base_pfn");
+	u64 count = zone_cma_number(dir, "count");
 
-	allocate_cma(dir, count);
-	find_again(f, "allocation of the area");
-	ASSERT_EQ(count_within(f, base, count), 0UL);
+	zone_take_cma(dir);
+	move_find_again(f, "allocation of the area");
+	ASSERT_EQ(move_count_within(f, base, count), 0UL);
 	move_check(f, 1);
 	move_assert_usage(f, huge_of(f), "allocation of the area");
-	free_cma(dir, count);
+	zone_free_cma(dir);
 }
 
 /*
  * Movable memory is taken from the area when there is more free in it than
  * outside.  So have most of the node pinned by a file that cannot be in it.
  */
-#define LEAVE_FREE	(150ULL << 20)
-
-static int pin_most_of(struct kvm_vm *vm, int node)
-{
-	char path[96], key[32];
-	u64 mask = BIT(node), size;
-	int fd;
-	char *mem;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo",
-		 node);
-	snprintf(key, sizeof(key), "Node %d MemFree", node);
-	size = admin_file_value(path, key) << 10;
-	TEST_ASSERT(size > LEAVE_FREE + H, "%lu bytes free", size);
-	size = (size - LEAVE_FREE) / H * H;
-
-	fd = vm_create_guest_memfd(vm, size, GMEM_SHARED_FLAGS |
-				   GUEST_MEMFD_FLAG_HUGEPAGE);
-	mem = gmem_mmap(fd, size, 0);
-	TEST_ASSERT(!syscall(__NR_mbind, mem, size, MPOL_BIND, &mask, 64, 0),
-		    "errno %d", errno);
-	gmem_allocate(fd, 0, size);
-	munmap(mem, size);
-	return fd;
-}
-
 static void cma_with(const struct move_kind *kind, const char *dir)
 {
-	int node = move_node_of(cma_number(dir, "base_pfn")), fd;
-	struct kvm_vm *vm = vm_create_barebones();
+	int node = move_node_of(zone_cma_number(dir, "base_pfn"));
+	struct zone_hog hog;
 	struct move_file f;
 	u64 nr;
 
 	host_set_thp("madvise");
 	/* So that it is empty. */
-	allocate_cma(dir, cma_number(dir, "count"));
-	free_cma(dir, cma_number(dir, "count"));
-	fd = pin_most_of(vm, node);
+	zone_take_cma(dir);
+	zone_free_cma(dir);
+	zone_fill_node(&hog, node);
 	move_start(&f, kind, COMPACT_SIZE, node, GUEST_MEMFD_FLAG_MOVABLE);
-	nr = count_within(&f, cma_number(dir, "base_pfn"),
-			  cma_number(dir, "count"));
+	nr = move_count_within(&f, zone_cma_number(dir, "base_pfn"),
+			       zone_cma_number(dir, "count"));
 	ksft_print_msg("%s: %lu pages are in %s\n", kind->name, nr, dir);
 	TEST_ASSERT(nr, "%s: no page is in %s", kind->name, dir);
-	close(fd);
+	zone_leave_node(&hog);
 	take_cma(&f, dir);
 	move_end(&f);
-	kvm_vm_free(vm);
 }
 
 static void test_contiguous_area(void)
@@ -492,8 +434,7 @@ static void test_contiguous_area(void)
 	int k;
 
 	move_require_nodes();
-	if (glob("/sys/kernel/debug/cma/*", GLOB_ONLYDIR, NULL, &dirs))
-		gmem_skip("no contiguous memory area; boot with cma=64M");
+	zone_find_cma(&dirs);
 	for (i = 0; i < dirs.gl_pathc; i++)
 		for (k = 0; k < MOVE_KINDS; k++)
 			cma_with(&move_kinds[k], dirs.gl_pathv[i]);
@@ -505,71 +446,21 @@ static void test_contiguous_area(void)
  */
 
 #define OFFLINE_SIZE	(32 * H)
-#define MAX_BLOCKS	1024
-
-static char block_state[96];
-
-static int set_block(const char *state)
-{
-	return admin_write(block_state, state);
-}
-
-static void block_back(void)
-{
-	set_block("offline");
-	set_block("online_kernel");
-}
-
-/* A block of node 1 that can be taken offline, in which all is movable now. */
-static u64 movable_block(void)
-{
-	u64 block;
-
-	for (block = MAX_BLOCKS; block--; ) {
-		snprintf(block_state, sizeof(block_state),
-			 "/sys/devices/system/node/node1/memory%lu/state", block);
-		if (!access(block_state, F_OK) && !set_block("offline"))
-			break;
-	}
-	if (block == -1UL)
-		gmem_skip("no block of node 1 can be taken offline");
-	atexit(block_back);
-	ASSERT_EQ(set_block("online_movable"), 0);
-	return block;
-}
-
-static u64 count_in_block(struct move_file *f, u64 block)
-{
-	u64 nr = move_block_pages();
-
-	return count_within(f, block * nr, nr);
-}
-
-/* Others' pages in it can be in use just now. */
-static void take_offline(void)
-{
-	int ret, tries = 0;
-
-	do {
-		ret = set_block("offline");
-	} while (ret && ++tries < 20 && !usleep(100000));
-	TEST_ASSERT(!ret, "%s: %d", block_state, ret);
-}
 
 static void offline_with(const struct move_kind *kind, u64 block)
 {
 	struct move_file f;
 
 	move_start(&f, kind, OFFLINE_SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
-	ASSERT_EQ(count_in_block(&f, block), f.nr);
+	ASSERT_EQ(move_count_in_block(&f, block), f.nr);
 
-	take_offline();
-	find_again(&f, "offline");
-	ASSERT_EQ(count_in_block(&f, block), 0UL);
+	zone_take_offline(block);
+	move_find_again(&f, "offline");
+	ASSERT_EQ(move_count_in_block(&f, block), 0UL);
 	move_check(&f, 1);
 	move_assert_usage(&f, huge_of(&f), "offline");
 
-	ASSERT_EQ(set_block("online_movable"), 0);
+	ASSERT_EQ(zone_set_block(block, "online_movable"), 0);
 	move_check(&f, 1);
 	move_end(&f);
 }
@@ -580,10 +471,10 @@ static void test_memory_offline(void)
 	int k;
 
 	move_require_nodes();
-	block = movable_block();
+	block = zone_movable_block();
 	for (k = 0; k < MOVE_KINDS; k++)
 		offline_with(&move_kinds[k], block);
-	block_back();
+	zone_block_back(block);
 }
 
 /*
@@ -591,6 +482,7 @@ static void test_memory_offline(void)
  */
 
 struct attempt {
+	u64 block;
 	int ret;
 	bool done;
 };
@@ -599,7 +491,7 @@ static void *offline_thread(void *arg)
 {
 	struct attempt *a = arg;
 
-	a->ret = set_block("offline");
+	a->ret = zone_set_block(a->block, "offline");
 	__atomic_store_n(&a->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -618,7 +510,7 @@ static void test_page_that_is_lost_meanwhile_keeps_its_block_online(void)
 
 	move_require_nodes();
 	poison_require();
-	movable_block();
+	a.block = zone_movable_block();
 	pins_start(&pins);
 	move_start(&f, &move_kinds[0], SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
 	pin(&pins, f.mem);
@@ -639,7 +531,7 @@ static void test_page_that_is_lost_meanwhile_keeps_its_block_online(void)
 	pthread_join(thread, NULL);
 	ASSERT_EQ(a.ret, -EINTR);
 	/* From the beginning on it is refused. */
-	ASSERT_EQ(set_block("offline"), -EBUSY);
+	ASSERT_EQ(zone_set_block(a.block, "offline"), -EBUSY);
 
 	unpin(&pins);
 	pins_end(&pins);
@@ -648,7 +540,7 @@ static void test_page_that_is_lost_meanwhile_keeps_its_block_online(void)
 	TEST_ASSERT(!gmem_touch(f.mem + 5 * P, false), "no new page");
 	move_end(&f);
 	poison_undo_all();
-	block_back();
+	zone_block_back(a.block);
 }
 
 /*
@@ -664,14 +556,14 @@ static void count_while_offline(const struct move_kind *kind, u64 block)
 	struct move_file f;
 
 	move_start(&f, kind, COUNT_SIZE, 1, GUEST_MEMFD_FLAG_MOVABLE);
-	ASSERT_EQ(count_in_block(&f, block), f.nr);
+	ASSERT_EQ(move_count_in_block(&f, block), f.nr);
 	move_counter_start(&c, &f);
 
-	take_offline();
+	zone_take_offline(block);
 	move_counter_check(&c, "offline");
-	find_again(&f, "offline");
-	ASSERT_EQ(count_in_block(&f, block), 0UL);
-	ASSERT_EQ(set_block("online_movable"), 0);
+	move_find_again(&f, "offline");
+	ASSERT_EQ(move_count_in_block(&f, block), 0UL);
+	ASSERT_EQ(zone_set_block(block, "online_movable"), 0);
 
 	ASSERT_EQ(admin_write("/proc/sys/vm/compact_memory", "1"), 0);
 	move_counter_check(&c, "compaction");
@@ -685,17 +577,18 @@ static void test_guest_counts_meanwhile(void)
 	int k;
 
 	move_require_nodes();
-	block = movable_block();
+	block = zone_movable_block();
 	for (k = 0; k < MOVE_KINDS; k++)
 		if (move_kinds[k].private)
 			count_while_offline(&move_kinds[k], block);
-	block_back();
+	zone_block_back(block);
 }
 
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_move_pages),
 	GMEM_TEST(test_mbind),
 	GMEM_TEST(test_set_policy),
+	GMEM_TEST(test_set_policy_of_a_part_of_a_huge_page),
 	GMEM_TEST(test_set_policy_with_bad_arguments),
 	GMEM_TEST(test_page_in_use_does_not_move),
 	GMEM_TEST(test_soft_offline),

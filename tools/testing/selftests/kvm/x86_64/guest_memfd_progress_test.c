@@ -26,11 +26,13 @@
  * pages of a zone change one after the other, a batch at a time; a second vCPU,
  * which never runs, maps the batch before by KVM_PRE_FAULT_MEMORY.
  */
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "guest_memfd_convert.h"
 #include "guest_memfd_huge.h"
+#include "guest_memfd_move.h"
 
 /* Below what the vCPU fills, what it fills, and above; and far away. */
 #define ZONE		H
@@ -64,6 +66,8 @@
 #define MAX_FAULTS	105
 #define MAX_HUGE_FAULTS	150
 #define NR_TRIES	4
+/* So many calls in 100 that move memory succeed. */
+#define MIN_MOVED	50
 /* At most so many times are measured; each turn needs room for one. */
 #define MAX_FILLS	8192
 
@@ -76,6 +80,8 @@ struct guest {
 	struct gmem_slot slot, far;
 	int fd;
 	char *mem;	/* a mapping of all of the file, if it has one */
+	/* Calls that move memory, and those that could move all of it. */
+	unsigned long nr_moves, nr_moved;
 };
 
 struct disturber {
@@ -86,6 +92,8 @@ struct disturber {
 	void (*use)(struct guest *g, u64 batch);
 	/* Before the batches of a zone begin anew. */
 	void (*renew)(struct guest *g, u64 zone);
+	/* Bytes that one change is about. */
+	u64 step;
 	u64 offset;
 	/* Of the side that the guest does not use: nothing is mapped. */
 	bool idle;
@@ -158,13 +166,52 @@ static void use_hva(struct guest *g, u64 batch)
 		WRITE_ONCE(*(char *)(g->slot.hva + page), 1);
 }
 
+/* From one node to the other: to mappings, a move is a change like others. */
+static void move_from_to(struct guest *g, u64 page, u64 size, int node)
+{
+	int ret = move_policy(g->fd, page, size, node,
+			      MPOL_MF_MOVE | MPOL_MF_STRICT);
+
+	TEST_ASSERT(!ret || ret == -EIO, "KVM_GMEM_SET_POLICY: %d", ret);
+	__atomic_add_fetch(&g->nr_moves, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&g->nr_moved, !ret, __ATOMIC_RELAXED);
+}
+
+static void move_there(struct guest *g, u64 page)
+{
+	move_from_to(g, page, BATCH_SIZE, 1);
+}
+
+static void move_back(struct guest *g, u64 page)
+{
+	move_from_to(g, page, BATCH_SIZE, 0);
+}
+
+static void move_zone_there(struct guest *g, u64 page)
+{
+	move_from_to(g, page, ZONE, 1);
+}
+
+static void move_zone_back(struct guest *g, u64 page)
+{
+	move_from_to(g, page, ZONE, 0);
+}
+
+static void renew_on_node_0(struct guest *g, u64 zone)
+{
+	ASSERT_EQ(move_policy(g->fd, zone, ZONE, 0, 0), 0);
+	renew_zone(g, zone);
+}
+
 static const struct disturber by_attributes = {
+	.step = P,
 	.change = attributes_to_shared,
 	.back = attributes_to_private,
 	.renew = renew_zone,
 };
 
 static const struct disturber in_place = {
+	.step = P,
 	.change = in_place_to_shared,
 	.back = in_place_to_private,
 	.use = use_in_place,
@@ -172,8 +219,23 @@ static const struct disturber in_place = {
 };
 
 static const struct disturber by_mapping = {
+	.step = P,
 	.change = drop_mapping,
 	.use = use_hva,
+};
+
+static const struct disturber by_migration = {
+	.step = BATCH_SIZE,
+	.change = move_there,
+	.back = move_back,
+	.renew = renew_on_node_0,
+};
+
+static const struct disturber by_huge_migration = {
+	.step = ZONE,
+	.change = move_zone_there,
+	.back = move_zone_back,
+	.renew = renew_on_node_0,
 };
 
 static u64 nr_mapped(struct kvm_vm *vm)
@@ -186,6 +248,11 @@ static void map_batch(struct guest *g, u64 batch)
 	vcpu_pre_fault(g->mapper, GPA + batch, BATCH_SIZE);
 }
 
+static u64 batch_size(const struct disturber *d)
+{
+	return max_t(u64, d->step, BATCH_SIZE);
+}
+
 static void change_batch(struct disturber *d, bool near, u64 batch,
 			 void (*change)(struct guest *g, u64 page))
 {
@@ -194,7 +261,7 @@ static void change_batch(struct disturber *d, bool near, u64 batch,
 
 	if (!d->idle)
 		map_batch(g, batch);
-	for (page = batch; page < batch + BATCH_SIZE; page += P) {
+	for (page = batch; page < batch + batch_size(d); page += d->step) {
 		change(g, page);
 		d->changes[near]++;
 		/* With it may go a mapping of 2 MiB: on with smaller ones. */
@@ -220,7 +287,7 @@ static void disturb_once(struct disturber *d, bool near)
 			d->use(g, batch);
 		change_batch(d, near, batch, d->back);
 	}
-	d->at[near] = (d->at[near] + BATCH_SIZE) % ZONE;
+	d->at[near] = (d->at[near] + batch_size(d)) % ZONE;
 }
 
 static void *disturber_run(void *arg)
@@ -434,6 +501,8 @@ static void start_guest(struct guest *g)
 	g->vcpu = vcpus[0];
 	g->mapper = vcpus[1];
 	g->mem = NULL;
+	g->nr_moves = 0;
+	g->nr_moved = 0;
 }
 
 static void start_two_sides(struct guest *g, const char *thp)
@@ -496,11 +565,12 @@ static void test_attributes_far_from_huge_pages(void)
  * Conversion in place
  */
 
-static void start_in_place(struct guest *g, const char *thp)
+static void start_in_place(struct guest *g, const char *thp, u64 flags)
 {
 	start_guest(g);
 	gmem_slot_delete(&g->slot);
-	g->fd = vm_create_guest_memfd(g->vm, FILE_SIZE, GUEST_MEMFD_FLAG_MMAP);
+	g->fd = vm_create_guest_memfd(g->vm, FILE_SIZE,
+				      GUEST_MEMFD_FLAG_MMAP | flags);
 	vm_set_user_memory_region2(g->vm, GMEM_DATA_SLOT, KVM_MEM_GUEST_MEMFD,
 				   GPA, SLOT_SIZE, NULL, g->fd, 0);
 	g->mem = gmem_mmap_aligned(g->fd, FILE_SIZE);
@@ -522,17 +592,30 @@ static void end_in_place(struct guest *g)
 	gmem_vm_free(g->vm, &g->slot);
 }
 
+static void __measure_in_place(const char *thp, u64 flags, struct disturber *d,
+			       int nr, const char *what)
+{
+	struct guest g, other;
+
+	start_in_place(&g, thp, flags);
+	start_in_place(&other, thp, flags);
+	measure(&g, &other, d, nr, what);
+	end_in_place(&other);
+	end_in_place(&g);
+	if (!g.nr_moves)
+		return;
+	ksft_print_msg("%s: %lu of %lu migrations\n", what, g.nr_moved,
+		       g.nr_moves);
+	TEST_ASSERT(g.nr_moved * 100 >= g.nr_moves * MIN_MOVED,
+		    "%s: %lu of %lu migrations", what, g.nr_moved, g.nr_moves);
+}
+
 static void measure_in_place(const char *thp, u64 offset, const char *what)
 {
 	struct disturber d = in_place;
-	struct guest g, other;
 
 	d.offset = offset;
-	start_in_place(&g, thp);
-	start_in_place(&other, thp);
-	measure(&g, &other, &d, 1, what);
-	end_in_place(&other);
-	end_in_place(&g);
+	__measure_in_place(thp, 0, &d, 1, what);
 }
 
 static void test_in_place_near_small_pages(void)
@@ -553,6 +636,32 @@ static void test_in_place_near_huge_pages(void)
 static void test_in_place_far_from_huge_pages(void)
 {
 	measure_in_place("always", FAR, "in place, 2 MiB, far");
+}
+
+/*
+ * Migration: one task below, one above and far away, in the same file
+ */
+
+static void measure_between_moves(const char *thp, const struct disturber *mover,
+				  const char *what)
+{
+	struct disturber d[] = { *mover, *mover };
+
+	move_require_nodes();
+	d[0].offset = 0;
+	d[1].offset = FAR;
+	__measure_in_place(thp, GUEST_MEMFD_FLAG_MOVABLE, d, ARRAY_SIZE(d),
+			   what);
+}
+
+static void test_between_migrations_of_small_pages(void)
+{
+	measure_between_moves("never", &by_migration, "migration, 4 KiB");
+}
+
+static void test_between_migrations_of_huge_pages(void)
+{
+	measure_between_moves("always", &by_huge_migration, "migration, 2 MiB");
 }
 
 /*
@@ -679,6 +788,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_in_place_far_from_small_pages),
 	GMEM_TEST(test_in_place_near_huge_pages),
 	GMEM_TEST(test_in_place_far_from_huge_pages),
+	GMEM_TEST(test_between_migrations_of_small_pages),
+	GMEM_TEST(test_between_migrations_of_huge_pages),
 	GMEM_TEST(test_mapping_of_neighbour),
 	GMEM_TEST(test_mapping_of_other_side),
 	GMEM_TEST(test_between_two_invalidations),

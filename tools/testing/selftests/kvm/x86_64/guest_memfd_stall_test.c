@@ -10,6 +10,7 @@
  * and the limit is wide.
  */
 #define _GNU_SOURCE /* for fallocate(2) */
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 #include "guest_memfd_convert.h"
 #include "guest_memfd_guest.h"
 #include "guest_memfd_holder.h"
+#include "guest_memfd_move.h"
 
 #define P		GMEM_PAGE_SIZE
 #define TAIL		(32UL << 20)
@@ -54,6 +56,9 @@ struct stall {
 	u64 at;
 	u64 gap;
 	u64 steps;
+	/* At the other end of the file. */
+	u64 nr_moved, nr_tried;
+	bool moving;
 	bool prepared;
 	bool started;
 	bool done;
@@ -216,6 +221,94 @@ static void op_query(struct stall *s)
 	}
 }
 
+/*
+ * All of it moves from one node to the other, while another task moves a part at the
+ * other end of the file to and fro.  What must not wait is in between.
+ */
+
+#define OTHER_END	(big + 2 * TAIL + H)
+#define MOVE_STEP	(16 * P)
+/* So much of each, in percent, does move: each meets faults and changes of the file. */
+#define MIN_MOVED	25
+
+static int move_to(struct stall *s, u64 offset, u64 size, int node)
+{
+	return move_policy(s->g.fd, offset, size, node,
+			   MPOL_MF_MOVE | MPOL_MF_STRICT);
+}
+
+static void allocate_on_node_0(struct stall *s, u64 offset, u64 size)
+{
+	ASSERT_EQ(move_policy(s->g.fd, offset, size, 0, 0), 0);
+	gmem_allocate(s->g.fd, offset, size);
+}
+
+/* In place of the guest's file one that can be moved. */
+static void prepare_move(struct stall *s)
+{
+	move_require_nodes();
+	gmem_conv_guest_end(&s->g);
+	gmem_conv_guest_start(&s->g, OTHER_END + H, GUEST_MEMFD_FLAG_MMAP |
+			      GUEST_MEMFD_FLAG_MOVABLE);
+	gmem_to_shared(s->g.fd, big, 2 * TAIL);
+	allocate_on_node_0(s, 0, big);
+	allocate_on_node_0(s, OTHER_END, H);
+	/* So that there are mappings to be taken away. */
+	vcpu_pre_fault(s->g.vcpu, GMEM_DATA_GPA, big);
+}
+
+static void prepare_move_beside_slot(struct stall *s)
+{
+	prepare_move(s);
+	spare_a_page(s);
+	vcpu_pre_fault(s->g.vcpu, GMEM_DATA_GPA, big);
+}
+
+static void *move_the_other_end(void *arg)
+{
+	struct stall *s = arg;
+	int node = 0;
+	u64 at;
+
+	do {
+		node = !node;
+		for (at = 0; at < H; at += MOVE_STEP) {
+			s->nr_moved += !move_to(s, OTHER_END + at, MOVE_STEP,
+						node);
+			s->nr_tried++;
+		}
+	} while (__atomic_load_n(&s->moving, __ATOMIC_ACQUIRE));
+	return NULL;
+}
+
+static void assert_share(const char *what, u64 nr, u64 all)
+{
+	printf("# %s: %lu of %lu have moved\n", what, nr, all);
+	TEST_ASSERT(nr * 100 >= all * MIN_MOVED, "%s: %lu of %lu have moved",
+		    what, nr, all);
+}
+
+static void op_move(struct stall *s)
+{
+	pthread_t thread;
+	u64 at, nr = 0;
+	int ret;
+
+	s->moving = true;
+	TEST_ASSERT(!pthread_create(&thread, NULL, move_the_other_end, s),
+		    "no thread");
+	ret = move_to(s, 0, big, 1);
+	TEST_ASSERT(!ret || ret == -EIO, "%d", ret);
+	__atomic_store_n(&s->moving, false, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+
+	/* Without MPOL_MF_MOVE it says what has. */
+	for (at = 0; at < big; at += MOVE_STEP)
+		nr += !move_policy(s->g.fd, at, MOVE_STEP, 1, MPOL_MF_STRICT);
+	assert_share("one end", nr, big / MOVE_STEP);
+	assert_share("the other end", s->nr_moved, s->nr_tried);
+}
+
 static void op_close(struct stall *s)
 {
 	close(s->other_fd);
@@ -324,6 +417,7 @@ static const struct op ops[] = {
 	{ "to shared", prepare_private, op_to_shared },
 	{ "to private", prepare_shared, op_to_private },
 	{ "query", prepare_private, op_query },
+	{ "move", prepare_move, op_move },
 };
 
 static const struct op more_ops[] = {
@@ -363,6 +457,11 @@ static void test_a_slot_can_change_beside_a_hole(void)
 static void test_a_slot_can_change_beside_a_close(void)
 {
 	check_stall("slot, close", step_slot, prepare_other, op_close);
+}
+
+static void test_a_slot_can_change_beside_a_move(void)
+{
+	check_stall("slot, move", step_slot, prepare_move_beside_slot, op_move);
 }
 
 /*
@@ -513,6 +612,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_the_host_does_not_stand_still),
 	GMEM_TEST(test_a_slot_can_change_beside_a_hole),
 	GMEM_TEST(test_a_slot_can_change_beside_a_close),
+	GMEM_TEST(test_a_slot_can_change_beside_a_move),
 	GMEM_TEST(test_one_user_in_the_last_piece_keeps_all_shared),
 	GMEM_TEST(test_a_kill_ends_everything),
 };
