@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Automatic NUMA balancing leaves movable memory alone, as does what would have memory
- * that is not used written out or moved away.
+ * Automatic NUMA balancing leaves movable memory alone, as does DAMON, which would have
+ * memory that is not used written out.
  *
  * A thread on node 1 uses memory of node 0: its own, which comes after it in the end
  * and shows that balancing is at work, and that of a file, which does not.  Nor does
@@ -195,7 +195,7 @@ static void test_balancing_on_demand_moves_no_huge_pages(void)
 }
 
 /*
- * What DAMON has done to memory that it takes for cold
+ * What DAMON has done to memory of a process that it takes for cold
  */
 
 static void test_cold_memory_stays(void)
@@ -221,12 +221,119 @@ static void test_cold_memory_stays(void)
 	}
 }
 
+/*
+ * DAMON itself: told to write out all that it watches, however much that is used
+ */
+
+#define KDAMONDS	"/sys/kernel/mm/damon/admin/kdamonds/"
+#define CONTEXT		KDAMONDS "0/contexts/0/"
+#define SCHEME		CONTEXT "schemes/0/"
+#define REGION		CONTEXT "targets/0/regions/0/"
+
+static void damon_write(const char *path, u64 value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lu", value);
+	TEST_ASSERT(!admin_write(path, text), "%s", path);
+}
+
+static void damon_setup(const char *ops, u64 start, u64 size)
+{
+	if (access(KDAMONDS "nr_kdamonds", W_OK))
+		gmem_skip("no DAMON");
+	gmem_setting_write(KDAMONDS "nr_kdamonds", "1");
+	damon_write(KDAMONDS "0/contexts/nr_contexts", 1);
+	TEST_ASSERT(!admin_write(CONTEXT "operations", ops), "no %s", ops);
+	damon_write(CONTEXT "targets/nr_targets", 1);
+	if (!strcmp(ops, "vaddr"))
+		damon_write(CONTEXT "targets/0/pid_target", getpid());
+	damon_write(CONTEXT "targets/0/regions/nr_regions", 1);
+	damon_write(REGION "start", start);
+	damon_write(REGION "end", start + size);
+
+	damon_write(CONTEXT "schemes/nr_schemes", 1);
+	TEST_ASSERT(!admin_write(SCHEME "action", "pageout"), "no action");
+	damon_write(SCHEME "access_pattern/sz/max", -1UL);
+	damon_write(SCHEME "access_pattern/nr_accesses/max", 1000);
+	damon_write(SCHEME "access_pattern/age/max", 1000);
+}
+
+static u64 damon_stat(const char *name)
+{
+	char path[128], *text;
+	u64 value = 0;
+
+	TEST_ASSERT(!admin_write(KDAMONDS "0/state", "update_schemes_stats"),
+		    "no statistics");
+	snprintf(path, sizeof(path), SCHEME "stats/%s", name);
+	text = admin_read(path);
+	TEST_ASSERT(text && sscanf(text, "%lu", &value) == 1, "no %s", name);
+	free(text);
+	return value;
+}
+
+/* Until it has gone over all of the file a few times. */
+static void damon_run(struct move_file *f, const char *ops, u64 size)
+{
+	u64 end = gmem_now() + SECONDS * 1000 * MS, tried;
+
+	gmem_undo_by_write(KDAMONDS "0/state", "off");
+	TEST_ASSERT(!admin_write(KDAMONDS "0/state", "on"), "%s: not on", ops);
+	do {
+		TEST_ASSERT(gmem_now() < end, "%s: DAMON does nothing", ops);
+		use(f->mem, f->size / 2);
+		usleep(200000);
+		tried = damon_stat("sz_tried");
+	} while (tried < 4 * size);
+	ksft_print_msg("%s, %s: %lu bytes tried, %lu applied\n",
+		       f->kind->name, ops, tried, damon_stat("sz_applied"));
+	if (!strcmp(ops, "paddr"))
+		ASSERT_EQ(damon_stat("sz_applied"), 0UL);
+	TEST_ASSERT(!admin_write(KDAMONDS "0/state", "off"), "%s: not off", ops);
+	gmem_undo_forget(KDAMONDS "0/state", "off");
+	gmem_setting_restore(KDAMONDS "nr_kdamonds");
+}
+
+static void damon(const char *ops)
+{
+	bool mapping = !strcmp(ops, "vaddr");
+	struct move_file f;
+	u64 start, size;
+	int k;
+
+	move_require_nodes();
+	for (k = 0; k < 2; k++) {
+		move_start(&f, &move_kinds[k], SIZE, 0,
+			   GUEST_MEMFD_FLAG_MOVABLE);
+		start = mapping ? (u64)f.mem : f.pfns[0] * P;
+		/* Of page frames, those of the first folio. */
+		size = mapping ? f.size : f.kind->huge ? H : P;
+		damon_setup(ops, start, size);
+		damon_run(&f, ops, size);
+		assert_not_moved(&f, ops);
+		move_end(&f);
+	}
+}
+
+static void test_damon_passes_mappings_by(void)
+{
+	damon("vaddr");
+}
+
+static void test_damon_passes_page_frames_by(void)
+{
+	damon("paddr");
+}
+
 static const struct gmem_test tests[] = {
 	GMEM_TEST(test_balancing_passes_small_pages_by),
 	GMEM_TEST(test_balancing_passes_huge_pages_by),
 	GMEM_TEST(test_balancing_on_demand_moves_no_small_pages),
 	GMEM_TEST(test_balancing_on_demand_moves_no_huge_pages),
 	GMEM_TEST(test_cold_memory_stays),
+	GMEM_TEST(test_damon_passes_mappings_by),
+	GMEM_TEST(test_damon_passes_page_frames_by),
 };
 
 int main(void)

@@ -172,38 +172,19 @@ static void test_page_in_use_is_not_pinned(void)
  * Contiguous memory areas
  */
 
-static void pin_in_cma(const struct move_kind *kind, const char *dir)
+static void pin_in_cma(struct move_file *f, const char *dir)
 {
-	u64 base = zone_cma_number(dir, "base_pfn");
-	u64 count = zone_cma_number(dir, "count");
-	struct zone_hog hog;
-	struct move_file f;
-
-	/* So that it is empty; and used, as little else is free. */
-	zone_take_cma(dir);
-	zone_free_cma(dir);
-	zone_fill_node(&hog, move_node_of(base));
-	move_start(&f, kind, CMA_SIZE, move_node_of(base),
-		   GUEST_MEMFD_FLAG_MOVABLE);
-	TEST_ASSERT(move_count_within(&f, base, count), "%s: no page in %s",
-		    kind->name, dir);
-	zone_leave_node(&hog);
-	pin_moves(&f, &pins[0], base, count);
-	move_end(&f);
+	pin_moves(f, &pins[0], zone_cma_number(dir, "base_pfn"),
+		  zone_cma_number(dir, "count"));
 }
 
 static void test_pin_leaves_contiguous_area(void)
 {
-	glob_t dirs;
-	size_t i;
 	int k;
 
 	move_require_nodes();
-	zone_find_cma(&dirs);
-	for (i = 0; i < dirs.gl_pathc; i++)
-		for (k = 0; k < 2; k++)
-			pin_in_cma(&move_kinds[k], dirs.gl_pathv[i]);
-	globfree(&dirs);
+	for (k = 0; k < 2; k++)
+		zone_with_cma(&move_kinds[k], CMA_SIZE, pin_in_cma);
 }
 
 static const struct gmem_test tests[] = {

@@ -9,7 +9,7 @@
 #include <glob.h>
 
 #include "guest_memfd_huge.h"
-#include "guest_memfd_map.h"
+#include "guest_memfd_move.h"
 
 /*
  * Contiguous memory areas, each a directory in debugfs.  Skips the test if there
@@ -66,5 +66,12 @@ void zone_use_huge(struct zone_hog *hog);
 void zone_use_huge_again(struct zone_hog *hog);
 void zone_lend_huge(struct zone_hog *hog);
 void zone_leave_node(struct zone_hog *hog);
+
+/*
+ * @act for each contiguous area with a movable file, which is partly in it: nearly all
+ * else of the node is in use when it is made.
+ */
+void zone_with_cma(const struct move_kind *kind, u64 size,
+		   void (*act)(struct move_file *f, const char *dir));
 
 #endif /* SELFTEST_KVM_GUEST_MEMFD_ZONE_H */

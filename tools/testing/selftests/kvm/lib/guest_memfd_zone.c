@@ -262,3 +262,41 @@ void zone_leave_node(struct zone_hog *hog)
 	close(hog->fd);
 	kvm_vm_free(hog->vm);
 }
+
+/*
+ * Movable memory is taken from the area when there is more free in it than
+ * outside.  So have most of the node pinned by a file that cannot be in it.
+ */
+static void with_one_cma(const struct move_kind *kind, u64 size,
+			 const char *dir,
+			 void (*act)(struct move_file *f, const char *dir))
+{
+	u64 base = zone_cma_number(dir, "base_pfn"), nr;
+	struct zone_hog hog;
+	struct move_file f;
+
+	host_set_thp("madvise");
+	/* So that it is empty. */
+	zone_take_cma(dir);
+	zone_free_cma(dir);
+	zone_fill_node(&hog, move_node_of(base));
+	move_start(&f, kind, size, move_node_of(base), GUEST_MEMFD_FLAG_MOVABLE);
+	nr = move_count_within(&f, base, zone_cma_number(dir, "count"));
+	ksft_print_msg("%s: %lu pages are in %s\n", kind->name, nr, dir);
+	TEST_ASSERT(nr, "%s: no page is in %s", kind->name, dir);
+	zone_leave_node(&hog);
+	act(&f, dir);
+	move_end(&f);
+}
+
+void zone_with_cma(const struct move_kind *kind, u64 size,
+		   void (*act)(struct move_file *f, const char *dir))
+{
+	glob_t dirs;
+	size_t i;
+
+	zone_find_cma(&dirs);
+	for (i = 0; i < dirs.gl_pathc; i++)
+		with_one_cma(kind, size, dirs.gl_pathv[i], act);
+	globfree(&dirs);
+}

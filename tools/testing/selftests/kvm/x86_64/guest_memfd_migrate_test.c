@@ -401,44 +401,13 @@ static void take_cma(struct move_file *f, const char *dir)
 	zone_free_cma(dir);
 }
 
-/*
- * Movable memory is taken from the area when there is more free in it than
- * outside.  So have most of the node pinned by a file that cannot be in it.
- */
-static void cma_with(const struct move_kind *kind, const char *dir)
-{
-	int node = move_node_of(zone_cma_number(dir, "base_pfn"));
-	struct zone_hog hog;
-	struct move_file f;
-	u64 nr;
-
-	host_set_thp("madvise");
-	/* So that it is empty. */
-	zone_take_cma(dir);
-	zone_free_cma(dir);
-	zone_fill_node(&hog, node);
-	move_start(&f, kind, COMPACT_SIZE, node, GUEST_MEMFD_FLAG_MOVABLE);
-	nr = move_count_within(&f, zone_cma_number(dir, "base_pfn"),
-			       zone_cma_number(dir, "count"));
-	ksft_print_msg("%s: %lu pages are in %s\n", kind->name, nr, dir);
-	TEST_ASSERT(nr, "%s: no page is in %s", kind->name, dir);
-	zone_leave_node(&hog);
-	take_cma(&f, dir);
-	move_end(&f);
-}
-
 static void test_contiguous_area(void)
 {
-	glob_t dirs;
-	size_t i;
 	int k;
 
 	move_require_nodes();
-	zone_find_cma(&dirs);
-	for (i = 0; i < dirs.gl_pathc; i++)
-		for (k = 0; k < MOVE_KINDS; k++)
-			cma_with(&move_kinds[k], dirs.gl_pathv[i]);
-	globfree(&dirs);
+	for (k = 0; k < MOVE_KINDS; k++)
+		zone_with_cma(&move_kinds[k], COMPACT_SIZE, take_cma);
 }
 
 /*
