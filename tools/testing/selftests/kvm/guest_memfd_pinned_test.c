@@ -184,10 +184,8 @@ static void compact(struct move_file *f, struct seen *seen)
 }
 
 /*
- * Compaction of a zone ends where it looks for free pages from the other end, or
- * if it finds no room for what it has taken.  So it may not come to the file, and
- * then another one is made, somewhere else.  A block that is one page is passed
- * without a look.
+ * If compaction does not come to the file, there are more, somewhere else.  A block
+ * that is one page is passed without a look.
  */
 static void compact_files(const struct move_kind *kind)
 {
@@ -196,7 +194,7 @@ static void compact_files(const struct move_kind *kind)
 	int nr = 0;
 
 	while (nr < MAX_FILES && !seen.visits && !(kind->huge && nr)) {
-		move_start(&files[nr], kind, COMPACT_SIZE, 1, 0);
+		move_start_before_room(&files[nr], kind, COMPACT_SIZE, 1, 0);
 		compact(&files[nr++], &seen);
 	}
 	ksft_print_msg("%s: %lu visits, nothing taken; elsewhere %lu pages; %d files\n",

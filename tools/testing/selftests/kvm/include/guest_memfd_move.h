@@ -43,6 +43,13 @@ void move_start(struct move_file *f, const struct move_kind *kind, u64 size,
 		int node, u64 flags);
 void move_end(struct move_file *f);
 
+/*
+ * The same with much free memory behind it, which is where compaction looks for room;
+ * when it has found that it ends.
+ */
+void move_start_before_room(struct move_file *f, const struct move_kind *kind,
+			    u64 size, int node, u64 flags);
+
 /* The memory policy of the file: 0 or -errno of mbind(). */
 int move_mbind(struct move_file *f, int node, unsigned int flags);
 

@@ -189,6 +189,19 @@ void move_end(struct move_file *f)
 		gmem_map_teardown(&f->m);
 }
 
+#define ROOM		(64 * H)
+
+/* Memory is allocated from the end of a zone on. */
+void move_start_before_room(struct move_file *f, const struct move_kind *kind,
+			    u64 size, int node, u64 flags)
+{
+	struct move_file other;
+
+	move_start(&other, &move_kinds[1], ROOM, node, 0);
+	move_start(f, kind, size, node, flags);
+	move_end(&other);
+}
+
 void move_assert_still(struct move_file *f, const char *when)
 {
 	u64 *now = move_find(f, when);

@@ -336,8 +336,8 @@ static void check_every_other(struct move_file *f)
 }
 
 /*
- * Small pages with holes between them.  Compaction may not come to where they are, as
- * it works on a zone from both ends; then others are made, somewhere else.
+ * Small pages with holes between them.  If compaction does not come to where they are,
+ * others are made, somewhere else.
  */
 static void compact_small(const struct move_kind *kind)
 {
@@ -346,8 +346,8 @@ static void compact_small(const struct move_kind *kind)
 	u64 moved, i;
 
 	do {
-		move_start(&files[nr], kind, COMPACT_SIZE, 1,
-			   GUEST_MEMFD_FLAG_MOVABLE);
+		move_start_before_room(&files[nr], kind, COMPACT_SIZE, 1,
+				       GUEST_MEMFD_FLAG_MOVABLE);
 		for (i = 0; i < COMPACT_SIZE; i += 2 * P)
 			gmem_punch_hole(files[nr].fd, i, P);
 		moved = compact(&files[nr++]);
