@@ -16,6 +16,7 @@
 #include "guest_memfd_guest.h"
 #include "guest_memfd_map.h"
 #include "guest_memfd_pfn.h"
+#include "guest_memfd_undo.h"
 
 #define MEMORY		"/sys/devices/system/memory/"
 #define P		GMEM_PAGE_SIZE
@@ -85,6 +86,8 @@ static unsigned int take_blocks_offline(void)
 {
 	unsigned int block;
 
+	/* Free huge pages that are in a block go with it. */
+	gmem_setting_keep("/proc/sys/vm/nr_hugepages");
 	for (block = 0; block < MAX_BLOCKS; block++)
 		if (node_has_block(1, block) && !set_block(block, "offline"))
 			offline[nr_offline++] = block;

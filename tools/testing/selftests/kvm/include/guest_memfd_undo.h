@@ -23,6 +23,9 @@
 int __gmem_setting_write(const char *path, const char *value);
 void gmem_setting_write(const char *path, const char *value);
 
+/* When the test ends it is to be what it is now, if it exists. */
+void gmem_setting_keep(const char *path);
+
 /* Put one setting back now; nothing happens if it has not been written. */
 void gmem_setting_restore(const char *path);
 

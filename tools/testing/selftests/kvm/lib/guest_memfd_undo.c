@@ -233,6 +233,15 @@ void gmem_setting_write(const char *path, const char *value)
 }
 
 /* The entry stays: another write needs none. */
+void gmem_setting_keep(const char *path)
+{
+	char *value = admin_read(path);
+
+	if (value)
+		gmem_setting_write(path, value);
+	free(value);
+}
+
 void gmem_setting_restore(const char *path)
 {
 	struct undo *u;

@@ -66,6 +66,8 @@ void zone_free_cma(const char *dir)
  */
 
 #define MAX_BLOCKS	4096
+/* Free ones that are in a block go with it. */
+#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
 static char *block_path(u64 block)
 {
@@ -94,6 +96,7 @@ u64 zone_movable_block(void)
 {
 	u64 block;
 
+	gmem_setting_keep(HUGE_PAGES);
 	for (block = MAX_BLOCKS; block--; )
 		if (zone_node_has_block(1, block) &&
 		    !zone_set_block(block, "offline"))
@@ -129,6 +132,7 @@ u64 zone_only_block(void)
 {
 	u64 block, last = -1UL;
 
+	gmem_setting_keep(HUGE_PAGES);
 	for (block = 0; block < MAX_BLOCKS; block++) {
 		if (!zone_node_has_block(1, block) ||
 		    zone_set_block(block, "offline"))

@@ -169,16 +169,6 @@ static void unplug_and_plug(const struct move_kind *kind, const char *monitor)
 	move_end(&f);
 }
 
-/* Free ones that were in the module are gone with it: have them again in the end. */
-static void keep_huge_pages(void)
-{
-	char *nr = admin_read(HUGE_PAGES);
-
-	if (nr)
-		gmem_setting_write(HUGE_PAGES, nr);
-	free(nr);
-}
-
 static void test_module_is_unplugged_and_plugged_in(void)
 {
 	const char *monitor = getenv("GMEM_MONITOR");
@@ -188,7 +178,8 @@ static void test_module_is_unplugged_and_plugged_in(void)
 	move_require_nodes();
 	if (access(MODULE "eject", W_OK) || !find_module(&first))
 		gmem_skip("no memory module in ZONE_MOVABLE");
-	keep_huge_pages();
+	/* Free ones that are in the module go with it. */
+	gmem_setting_keep(HUGE_PAGES);
 	for (k = 0; k < MOVE_KINDS; k++) {
 		if (!move_kinds[k].private)
 			continue;
