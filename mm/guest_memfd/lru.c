@@ -18,7 +18,7 @@
 #include "internal.h"
 #include "lost.h"
 
-/* How often a lost page is looked at at once, after one more jiffy each time. */
+/* How often the caller looks at a lost page, after one more jiffy each time. */
 #define GMEM_LRU_TRIES	10
 
 /**
