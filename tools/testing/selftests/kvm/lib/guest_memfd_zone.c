@@ -267,27 +267,41 @@ void zone_leave_node(struct zone_hog *hog)
 	kvm_vm_free(hog->vm);
 }
 
+/* More files that take what is free outside of the area, one at a time. */
+#define MAX_MORE	4
+#define MORE_SIZE	(8 * H)
+
 /*
  * Movable memory is taken from the area when there is more free in it than
- * outside.  So have most of the node pinned by a file that cannot be in it.
+ * outside.  So have most of the node pinned by a file that cannot be in it, and, if
+ * that is not enough, by others.
  */
 static void with_one_cma(const struct move_kind *kind, u64 size,
 			 const char *dir,
 			 void (*act)(struct move_file *f, const char *dir))
 {
 	u64 base = zone_cma_number(dir, "base_pfn"), nr;
+	struct move_file f, more[MAX_MORE];
+	int node = move_node_of(base), i = 0;
 	struct zone_hog hog;
-	struct move_file f;
 
 	host_set_thp("madvise");
 	/* So that it is empty. */
 	zone_take_cma(dir);
 	zone_free_cma(dir);
-	zone_fill_node(&hog, move_node_of(base));
-	move_start(&f, kind, size, move_node_of(base), GUEST_MEMFD_FLAG_MOVABLE);
-	nr = move_count_within(&f, base, zone_cma_number(dir, "count"));
+	zone_fill_node(&hog, node);
+	for (;;) {
+		move_start(&f, kind, size, node, GUEST_MEMFD_FLAG_MOVABLE);
+		nr = move_count_within(&f, base, zone_cma_number(dir, "count"));
+		if (nr || i == MAX_MORE)
+			break;
+		move_end(&f);
+		move_start(&more[i++], &move_kinds[0], MORE_SIZE, node, 0);
+	}
 	ksft_print_msg("%s: %lu pages are in %s\n", kind->name, nr, dir);
 	TEST_ASSERT(nr, "%s: no page is in %s", kind->name, dir);
+	while (i)
+		move_end(&more[--i]);
 	zone_leave_node(&hog);
 	act(&f, dir);
 	move_end(&f);
