@@ -100,7 +100,9 @@ static void gmem_settle_late(struct work_struct *work)
 	struct gmem_late *l = container_of(to_delayed_work(work),
 					   struct gmem_late, work);
 
-	lru_add_drain_all();
+	/* As long as it is in a large folio, that is not what is in the way. */
+	if (!PageTransCompound(l->page))
+		lru_add_drain_all();
 	if (gmem_settle_page(l->page)) {
 		kfree(l);
 		return;

@@ -229,8 +229,8 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	pgoff_t end = folio_next_index(folio);
 	pgoff_t start = folio->index;
 	struct inode *inode = NULL;
-	bool movable = true;
 	bool keep = true;
+	bool movable;
 	bool large;
 
 	if (mapping) {
@@ -240,10 +240,11 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		inode = igrab(mapping->host);
 		movable = gmem_is_movable(mapping->host);
 	} else {
-		/* Of a file that is not known any more. */
 		gmem_unreserve_lost(page);
 		if (!gmem_is_on_lru(folio))
 			mem_cgroup_uncharge(folio);
+		/* The file is not known any more. */
+		movable = gmem_is_on_lru(folio);
 	}
 	large = folio_test_large(folio);
 	folio_unlock(folio);

@@ -40,6 +40,10 @@
  * A reference that was taken before the flag was cleared can be that of a task which
  * uses the page: this is what the count of references is compared for, once.  Later
  * ones are those of tasks that wait, or only look at struct page; they do not matter.
+ *
+ * If the new memory turns out to be bad it is too late to put the old folio back.
+ * memory_failure() finds no file then, and sets PG_hwpoison.  So look-ups answer
+ * -EHWPOISON from then on, and the page allocator keeps the page when it is punched.
  */
 
 #include <linux/pagemap.h>
