@@ -42,7 +42,8 @@ void zone_take_offline(u64 block);
 
 /*
  * A block of node 1 that can be taken offline, and is empty; all others that can
- * are offline.  Skips the test if there is none.
+ * are offline, and so are the node's CPUs, for nobody else to allocate from it.
+ * Skips the test if there is none.
  */
 u64 zone_only_block(void);
 

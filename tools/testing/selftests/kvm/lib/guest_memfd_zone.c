@@ -66,6 +66,7 @@ void zone_free_cma(const char *dir)
  */
 
 #define MAX_BLOCKS	4096
+#define MAX_CPUS	1024
 /* Free ones that are in a block go with it. */
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
@@ -128,10 +129,28 @@ void zone_take_offline(u64 block)
 	TEST_ASSERT(!ret, "block %lu: %d", block, ret);
 }
 
+/* What others allocate is local to the CPU that they are on. */
+static void stop_cpus(int node)
+{
+	char path[96];
+	int cpu;
+
+	for (cpu = 0; cpu < MAX_CPUS; cpu++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/node/node%d/cpu%d", node, cpu);
+		if (access(path, F_OK))
+			continue;
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/cpu/cpu%d/online", cpu);
+		gmem_setting_write(path, "0");
+	}
+}
+
 u64 zone_only_block(void)
 {
 	u64 block, last = -1UL;
 
+	stop_cpus(1);
 	gmem_setting_keep(HUGE_PAGES);
 	for (block = 0; block < MAX_BLOCKS; block++) {
 		if (!zone_node_has_block(1, block) ||
