@@ -62,6 +62,13 @@ build-qemu:
 build-debian: build-qemu
 	@$H/qemu/debian.sh
 
+test-intel: assemble ## the tests that concern KVM on Intel's VMX, emulated: hours
+	@$H/build/mainline.sh
+	@$H/build/selftests.sh mainline
+	@$(MAKE) -s -j --output-sync=target build-default build-ours build-peer build-debug build-qemu
+	@$H/build/initramfs.sh ours peer mainline sample qemu
+	@LONG=1 $H/test/test.sh intel-all
+
 test-all: assemble ## test, and what takes long or a newer kernel's tests
 	@$H/build/mainline.sh
 	@$H/build/selftests.sh mainline

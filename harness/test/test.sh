@@ -1,10 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# test.sh [default] [debug] [shadow] [debug_shadow] [module] [canary] - boot the
-# kernels, run the lists, judge.  shadow, debug_shadow: the default and the debug
-# kernel without two-dimensional paging; module: the default one in a machine with a
-# memory module.
+# test.sh [MACHINE...] - boot the kernels, run the lists, judge.
+#
+# MACHINE  default, debug: that kernel; shadow, debug_shadow: the same without
+#	   two-dimensional paging; module: the default one in a machine with a
+#	   memory module; canary: tests that must fail.  On another emulator, see
+#	   ../vm/bochs.inc.sh: intel, intel_debug; intel_noad, without accessed
+#	   and dirty bits in EPT, and so without PML; intel_real, without
+#	   "unrestricted guest"; intel_shadow, without EPT; intel_up, with one
+#	   CPU; ryzen.  "intel.2" is the second part in PARTS of such a list.
 # test.sh base-compare - see compare.sh.
 #
 # Inputs:  build/bzImage, build/debug/bzImage, build/initramfs.cpio, tests/;
@@ -17,6 +22,7 @@
 . "$(dirname "$0")/../lib.inc.sh"
 . "$(dirname "$0")/../vm/vm.inc.sh"
 . "$(dirname "$0")/../test/lists.inc.sh"
+. "$(dirname "$0")/../vm/bochs.inc.sh"
 . "$(dirname "$0")/../vm/stuck.inc.sh"
 . "$(dirname "$0")/../vm/machine.inc.sh"
 . "$(dirname "$0")/../vm/pool.inc.sh"
@@ -26,6 +32,8 @@ lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/mainline.list
 	"$T"/qemu.list "$T"/last.list)
 results=$BUILD/test/results
 PARTS=3
+intel=(intel intel_debug intel_noad intel_real intel_shadow intel_up ryzen)
+known=(canary default debug shadow debug_shadow module "${intel[@]}")
 
 # canary: turn the judge's verdicts round: each must be what the list says.
 canary() {
@@ -114,20 +122,30 @@ if [ "${1:-}" = base-compare ]; then
 	exec "$TOP/harness/test/compare.sh"
 fi
 if (( ! $# )); then
-	set -- debug default canary shadow debug_shadow module
-	[ "$TESTS" = '*' ] || set -- debug default shadow debug_shadow module
+	set -- debug default canary intel shadow debug_shadow module
+	[ "$TESTS" = '*' ] || set -- debug default intel shadow debug_shadow module
+	[ ! "${LONG:-}" ] || set -- "$@" "${intel[@]:1}"
+elif [[ $* == intel-all ]]; then
+	set -- "${intel[@]}"
 fi
 for what in "$@"; do
-	[[ $what == @(canary|default|debug|shadow|debug_shadow|module) ]] ||
-		die "test.sh: '$what'? (canary, default, debug, shadow, debug_shadow, module)"
+	[[ " ${known[*]} " == *" $what "* ]] || die "test.sh: '$what'? (${known[*]})"
 	rm -rf "$BUILD/test/$what" "$BUILD/test/$what".[0-9]
 done
-# All tests on the debug kernel take three times as long as on the default one.
-if [[ ${LONG:-} && $1 == debug && $TESTS == '*' ]]; then
-	shift
-	mapfile -t machines < <(seq -f debug.%g "$PARTS")
-	set -- "${machines[@]}" "$@"
-fi
+# All tests on the debug kernel take three times as long as on the default one, and
+# those on Intel's emulator ten times.
+machines=()
+for what in "$@"; do
+	if [[ ${LONG:-} && $TESTS == '*' && $what == @(debug|intel) ]]; then
+		mapfile -t -O "${#machines[@]}" machines < <(seq -f "$what.%g" "$PARTS")
+	else
+		machines+=("$what")
+	fi
+done
+set -- "${machines[@]}"
+for what in "$@"; do
+	[[ $what != @(intel*|ryzen) ]] || { need "${BOCHS_PACKAGES[@]}"; break; }
+done
 mkdir -p "$BUILD/test"
 : >"$results"
 pool run_machine "$@" || printf 'FAIL\tharness\tmachines\tone was not run\n' | tee -a "$results" | tr '\t' ' '

@@ -6,7 +6,8 @@
 # Purpose: a machine that dies or hangs fails the test that it ran; the tests
 #	   behind it get another machine, three times at most.  If it was the
 #	   emulator that hung, so does that test, once.
-# Inputs:  sourced after lib.inc.sh, vm.inc.sh, stuck.inc.sh and lists.inc.sh;
+# Inputs:  sourced after lib.inc.sh, vm.inc.sh, bochs.inc.sh, stuck.inc.sh and
+#	   lists.inc.sh;
 #	   TESTS=PATTERN: just the tests whose name matches this shell pattern;
 #	   PRESENT=1: just those whose program was built; PART=I/N: one part of
 #	   them in N.
@@ -50,7 +51,10 @@ begun() {
 
 # hung DIR: where its CPUs are and what its kernel said last; then end it.
 hung() {
-	{ stuck_describe "$1"; tail -n 15 "$1/console.log"; } >>"$1/hung"
+	{
+		[[ ! -p $1/monitor.in ]] || stuck_describe "$1"
+		tail -n 15 "$1/console.log"
+	} >>"$1/hung"
 	end_machine "$1/pid"
 }
 
@@ -70,13 +74,65 @@ add_module() {
 		-device isa-serial,index=2,chardev=line)
 }
 
+# A test has SLOWER times its limit on bochs; there a second of the machine takes
+# LONGER of the host's.
+BOCHS_SLOWER=4
+BOCHS_LONGER=8
+on_bochs() { [[ $1 == @(intel*|ryzen) ]]; }
+
+slower() {
+	if on_bochs "$1"; then
+		awk -F'\t' -v OFS='\t' -v by="$BOCHS_SLOWER" '{ $3 *= by } 1'
+	else
+		cat
+	fi
+}
+
+# longer KERNEL-NAME SECONDS: how long that is for who waits.
+longer() {
+	! on_bochs "$1" || set -- "$1" $(($2 * BOCHS_LONGER))
+	say "$2"
+}
+
+# bochs_args KERNEL-NAME: what its kernel is told, in args; its processors.
+bochs_args() {
+	case $1 in
+	intel_noad) args+=(kvm_intel.eptad=0) ;;
+	intel_real) args+=(kvm_intel.unrestricted_guest=0) ;;
+	intel_shadow) args+=(kvm_intel.ept=0) ;;
+	intel_up) BOCHS_CPUS=1 ;;
+	ryzen) BOCHS_MODEL=ryzen ;;
+	esac
+}
+
+# start_machine KERNEL-NAME DIR IMAGE BOOT-ARGUMENT...: run DIR/todo.
+start_machine() {
+	local kernel=$1 dir=$2 image=$3
+	local config=(mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$2/todo")")
+	shift 3
+	if on_bochs "$kernel"; then
+		bochs_config "$dir" "${config[@]}"
+		bochs_start "$dir" "$image" 14400 "$dir/out" "$@" &
+		return
+	fi
+	vm_config "$dir" "${config[@]}"
+	# shellcheck disable=SC2034 # read by vm_start
+	VM_ARGS=(-pidfile "$dir/pid")
+	[[ $kernel != module ]] || add_module "$dir"
+	stuck_open "$dir"
+	vm_start "$dir" "$image" 7200 "file:$dir/out" "$@" &
+}
+
 # boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in
 # which one test takes a good while longer than the limit it has inside, or which
 # is stuck in the emulator.
 boot() {
 	local dir=$1 image=$BUILD/$2/bzImage args=() marks=-1 now since limit rc=0
 	local looked again=
+	local BOCHS_CPUS=$BOCHS_CPUS BOCHS_MODEL=$BOCHS_MODEL
 	case $2 in
+	intel_debug) image=$BUILD/debug/bzImage; read -ra args <<<"$DEBUG_ARGS" ;;
+	intel*|ryzen) image=$BUILD/bzImage; bochs_args "$2" ;;
 	default) image=$BUILD/bzImage ;;
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
 	module) image=$BUILD/bzImage args=(memhp_default_state=online_movable) ;;
@@ -87,13 +143,8 @@ boot() {
 	esac
 	# The kernel hands on to init what it does not know itself.
 	[[ ${LONG:-} ]] || args+=(RACE_PERCENT=50)
-	vm_config "$dir" mode=test "nonce=$nonce" "list=$(cut -f1,3,5 "$dir/todo")"
-	# shellcheck disable=SC2034 # read by vm_start
-	VM_ARGS=(-pidfile "$dir/pid")
-	[[ $2 != module ]] || add_module "$dir"
-	stuck_open "$dir"
-	vm_start "$dir" "$image" 7200 "file:$dir/out" "${args[@]}" &
-	since=$SECONDS limit=120 looked=$SECONDS
+	start_machine "$2" "$dir" "$image" "${args[@]}"
+	since=$SECONDS limit=$(longer "$2" 120) looked=$SECONDS
 	while kill -0 $! 2>/dev/null; do
 		sleep 0.5
 		now=$(grep -ac "^@@$nonce" "$dir/out" 2>/dev/null) || true
@@ -102,10 +153,11 @@ boot() {
 			limit=$(begun "$dir" | tail -n 1 | awk -F'\t' -v limit=120 '
 				NR == FNR { n = $1; next } $1 == n { limit = $3 }
 				END { print limit }' - "$dir/todo")
+			limit=$(longer "$2" "$limit")
 		elif (( SECONDS - since > limit + GRACE )); then
 			hung "$dir"
 			since=$SECONDS
-		elif (( SECONDS - looked > 60 )); then
+		elif (( SECONDS - looked > 60 )) && ! on_bochs "$2"; then
 			looked=$SECONDS
 			if [[ ! $again ]] && stuck_by_emulator "$dir"; then
 				again=$(begun "$dir" | tail -n 1)
@@ -114,7 +166,7 @@ boot() {
 		fi
 	done
 	wait $! || rc=$?
-	stuck_close "$dir"
+	on_bochs "$2" || stuck_close "$dir"
 	cat "$dir/out" >>"$dir/output"
 	rm "$dir/out"
 	cat "$dir/console.log" >>"$dir/console"
@@ -148,7 +200,7 @@ machine() {
 			# shellcheck disable=SC2053 # a pattern is meant
 			[[ ${line%%$'\t'*} != $TESTS ]] || ! built "$(cut -f5 <<<"$line")" ||
 				printf '%s\n' "$line"
-		done | list_part >"$dir/list"
+		done | list_part | slower "$kernel" >"$dir/list"
 	awk -F'\t' '$2 != "none"' "$dir/list" >"$dir/todo"
 	[ -s "$dir/todo" ] || return 0
 	nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
