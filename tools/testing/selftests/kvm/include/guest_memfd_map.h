@@ -36,6 +36,12 @@ char *gmem_mmap(int fd, u64 size, u64 offset);
 /* The same at an address that is aligned to 2 MiB. */
 char *gmem_mmap_aligned(int fd, u64 size);
 
+/*
+ * Replace the memory that the library gave slot 0 by a file with the same in it;
+ * the library's own mapping is one of the file from then on.  Return: the file.
+ */
+int gmem_vm_to_file(struct kvm_vm *vm);
+
 static inline u64 gmem_pattern(u64 offset, u64 tag)
 {
 	return ((offset + tag * 0x10001) * 0x9e3779b97f4a7c15ULL) | 1;

@@ -60,6 +60,27 @@ char *gmem_mmap_aligned(int fd, u64 size)
 	return mem;
 }
 
+int gmem_vm_to_file(struct kvm_vm *vm)
+{
+	struct userspace_mem_region *region = memslot2region(vm, 0);
+	u64 size = region->region.memory_size;
+	u64 gpa = region->region.guest_phys_addr;
+	int fd = vm_create_guest_memfd(vm, size, GMEM_SHARED_FLAGS);
+	void *mem = gmem_mmap(fd, size, 0);
+
+	memcpy(mem, region->host_mem, size);
+	munmap(mem, size);
+
+	vm_set_user_memory_region2(vm, 0, 0, gpa, 0, NULL, -1, 0);
+	mem = mmap(region->host_mem, size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, fd, 0);
+	TEST_ASSERT(mem == region->host_mem, "mmap(MAP_FIXED) failed, errno %d",
+		    errno);
+	vm_set_user_memory_region2(vm, 0, KVM_MEM_GUEST_MEMFD, gpa, size, NULL,
+				   fd, 0);
+	return fd;
+}
+
 void gmem_fill(void *mem, u64 offset, u64 size, u64 tag)
 {
 	u64 i;

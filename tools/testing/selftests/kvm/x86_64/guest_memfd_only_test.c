@@ -20,16 +20,10 @@
 #include <asm/kvm_para.h>
 #include <asm/pvclock-abi.h>
 #include <pthread.h>
-#include <sys/mman.h>
 
 #include "guest_memfd_emul.h"
+#include "guest_memfd_map.h"
 #include "race.h"
-
-#ifndef GUEST_MEMFD_FLAG_MMAP
-#define GUEST_MEMFD_FLAG_MMAP		BIT_ULL(0)
-#define GUEST_MEMFD_FLAG_INIT_SHARED	BIT_ULL(1)
-#endif
-#define SHARED_FILE	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
 #define TDP_MMU		"tdp_mmu"
 
@@ -41,34 +35,6 @@ struct only {
 	int data_fd;
 	u8 *data;
 };
-
-static void *file_map(int fd, void *where, u64 size)
-{
-	void *mem = mmap(where, size, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | (where ? MAP_FIXED : 0), fd, 0);
-
-	TEST_ASSERT(mem != MAP_FAILED, "mmap of a guest_memfd, errno %d", errno);
-	return mem;
-}
-
-/* Replace the memory that the library gave slot 0 by a file with the same. */
-static int vm_memory_to_file(struct kvm_vm *vm)
-{
-	struct userspace_mem_region *region = memslot2region(vm, 0);
-	u64 size = region->region.memory_size;
-	u64 gpa = region->region.guest_phys_addr;
-	int fd = vm_create_guest_memfd(vm, size, SHARED_FILE);
-	void *copy = file_map(fd, NULL, size);
-
-	memcpy(copy, region->host_mem, size);
-	munmap(copy, size);
-
-	vm_set_user_memory_region2(vm, 0, 0, gpa, 0, NULL, -1, 0);
-	file_map(fd, region->host_mem, size);
-	vm_set_user_memory_region2(vm, 0, KVM_MEM_GUEST_MEMFD, gpa, size, NULL,
-				   fd, 0);
-	return fd;
-}
 
 static void data_slot_set(struct only *o, u64 gpa, u64 size, u64 offset)
 {
@@ -97,9 +63,9 @@ static void only_start(struct only *o, u32 nr_vcpus)
 		guest_cmd_init(o->vcpus[i]);
 	}
 
-	o->fd = vm_memory_to_file(o->vm);
-	o->data_fd = vm_create_guest_memfd(o->vm, DATA_SIZE, SHARED_FILE);
-	o->data = file_map(o->data_fd, NULL, DATA_SIZE);
+	o->fd = gmem_vm_to_file(o->vm);
+	o->data_fd = vm_create_guest_memfd(o->vm, DATA_SIZE, GMEM_SHARED_FLAGS);
+	o->data = (u8 *)gmem_mmap(o->data_fd, DATA_SIZE, 0);
 	data_slot_set(o, GMEM_DATA_GPA, DATA_SIZE, 0);
 }
 
@@ -261,8 +227,8 @@ static void test_closed_file_is_a_memory_fault(void)
 
 	/* Another file repairs it. */
 	data_slot_delete(&o);
-	o.data_fd = vm_create_guest_memfd(o.vm, DATA_SIZE, SHARED_FILE);
-	o.data = file_map(o.data_fd, NULL, DATA_SIZE);
+	o.data_fd = vm_create_guest_memfd(o.vm, DATA_SIZE, GMEM_SHARED_FLAGS);
+	o.data = (u8 *)gmem_mmap(o.data_fd, DATA_SIZE, 0);
 	data_slot_set(&o, GMEM_DATA_GPA, DATA_SIZE, 0);
 	*(u64 *)data_hva(&o, DATA_PAGE(3)) = 0x1234;
 	guest_cmd_finish(o.vcpu);
@@ -767,8 +733,8 @@ static void test_smm_memory_is_in_a_file(void)
 
 	TEST_ASSERT(kvm_check_cap(KVM_CAP_X86_SMM), "no SMM");
 	only_start(&o, 1);
-	fd = vm_create_guest_memfd(o.vm, SMRAM_SIZE, SHARED_FILE);
-	smram = file_map(fd, NULL, SMRAM_SIZE);
+	fd = vm_create_guest_memfd(o.vm, SMRAM_SIZE, GMEM_SHARED_FLAGS);
+	smram = (u8 *)gmem_mmap(fd, SMRAM_SIZE, 0);
 	counter = (u32 *)(smram + SMRAM_COUNTER);
 	smram_create(&o, fd, smram);
 	guest_fill(o.vcpu, GMEM_DATA_GPA, DATA_SIZE, 1);
