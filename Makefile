@@ -42,7 +42,7 @@ run-sample: assemble ## boot the kernel and run the small sample VMM in it
 test: deps	## build everything, boot the kernels, run all tests, judge
 	@echo 'Building side by side: QEMU, kernels, tests; logs: build/logs/'
 	@$(MAKE) -s -j --output-sync=target build-debian build-default build-ours build-peer \
-		$(if $(filter default shadow module canary,$(KERNEL)),,build-debug)
+		$(if $(filter default shadow module canary intel intel_noad intel_real intel_shadow intel_up ryzen,$(KERNEL)),,build-debug)
 	@$H/build/initramfs.sh ours peer $(if $(LONG),mainline) sample qemu debian
 	@$H/test/test.sh $(KERNEL)
 
@@ -68,6 +68,21 @@ test-intel: assemble ## the tests that concern KVM on Intel's VMX, emulated: hou
 	@$(MAKE) -s -j --output-sync=target build-default build-ours build-peer build-debug build-qemu
 	@$H/build/initramfs.sh ours peer mainline sample qemu
 	@LONG=1 $H/test/test.sh intel-all
+
+test-faults: deps ## each allocation fails, each structure is held back; leaks
+	@$(MAKE) -s -j --output-sync=target build-ours build-debug
+	@$H/build/initramfs.sh ours
+	@LONG=1 $H/test/test.sh faults
+
+test-fuzz: deps	## calls with bad input; FUZZ_CALLS=2000000, FUZZ_SEED=
+	@$(MAKE) -s -j --output-sync=target build-ours build-debug
+	@$H/build/initramfs.sh ours
+	@LONG=1 $H/test/test.sh fuzz
+
+test-races: deps ## each operation against each (MATRIX_MS=), or MUTANT=name or all
+	@$(MAKE) -s -j --output-sync=target build-ours build-debug
+	@$H/build/initramfs.sh ours
+	@$(if $(MUTANT),$H/test/mutant.sh $(MUTANT),LONG=1 $H/test/test.sh races)
 
 test-all: assemble ## test, and what takes long or a newer kernel's tests
 	@$H/build/mainline.sh

@@ -63,8 +63,20 @@ compile() {
 		USERLDFLAGS=-static ${LINK:+"$LINK"} "${@/#/$out/}"
 }
 
+# rows: each ioctl that the series adds is in a row of the race matrix.
+rows() {
+	local matrix=$LINUX/$KVM/x86_64/guest_memfd_matrix_test.c name
+	[ -e "$matrix" ] || return 0
+	git -C "$LINUX" diff base -- include/uapi |
+		sed -nE 's/^\+#define[ \t]+(KVM_[A-Z0-9_]+)[ \t]+_IO[WR]*\(.*/\1/p' |
+		while read -r name; do
+			grep -qw "$name" "$matrix" || die "no row for $name in $matrix"
+		done
+}
+
 build_ours() {
 	local p added=()
+	rows
 	headers ours "$LINUX"
 	fresh ours "$LINUX"
 	mapfile -t added < <(programs "$LINUX" |

@@ -17,7 +17,7 @@ list_read() {
 		m = split(kernels, w, ",")
 		for (i = 1; i <= m; i++) {
 			only_long = sub(/^all:/, "", w[i])
-			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|module|none)$/ &&
+			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|module|faults|fuzz|races|none)$/ &&
 			    w[i] !~ /^(intel(_debug|_noad|_real|_shadow|_up|_\*)?|ryzen)$/)
 				bad("kernels: " kernels)
 			hit += (long || !only_long) && (w[i] == kernel ||

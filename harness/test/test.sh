@@ -5,7 +5,9 @@
 #
 # MACHINE  default, debug: that kernel; shadow, debug_shadow: the same without
 #	   two-dimensional paging; module: the default one in a machine with a
-#	   memory module; canary: tests that must fail.  On another emulator, see
+#	   memory module; faults, fuzz, races: the debug one, for tests that
+#	   take as long as one likes; the first two end at the first warning, and
+#	   the first looks for leaks; canary: tests that must fail.  On another emulator, see
 #	   ../vm/bochs.inc.sh: intel, intel_debug; intel_noad, without accessed
 #	   and dirty bits in EPT, and so without PML; intel_real, without
 #	   "unrestricted guest"; intel_shadow, without EPT; intel_up, with one
@@ -33,7 +35,7 @@ lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/mainline.list
 results=$BUILD/test/results
 PARTS=3
 intel=(intel intel_debug intel_noad intel_real intel_shadow intel_up ryzen)
-known=(canary default debug shadow debug_shadow module "${intel[@]}")
+known=(canary default debug shadow debug_shadow module faults fuzz races "${intel[@]}")
 
 # canary: turn the judge's verdicts round: each must be what the list says.
 canary() {
@@ -124,7 +126,7 @@ fi
 if (( ! $# )); then
 	set -- debug default canary intel shadow debug_shadow module
 	[ "$TESTS" = '*' ] || set -- debug default intel shadow debug_shadow module
-	[ ! "${LONG:-}" ] || set -- "$@" "${intel[@]:1}"
+	[ ! "${LONG:-}" ] || set -- "$@" faults fuzz races "${intel[@]:1}"
 elif [[ $* == intel-all ]]; then
 	set -- "${intel[@]}"
 fi

@@ -137,6 +137,15 @@ boot() {
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
 	module) image=$BUILD/bzImage args=(memhp_default_state=online_movable) ;;
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
+	faults)
+		image=$BUILD/debug/bzImage
+		read -ra args <<<"$DEBUG_ARGS kmemleak=on panic_on_warn" ;;
+	fuzz)
+		image=$BUILD/debug/bzImage
+		read -ra args <<<"$DEBUG_ARGS panic_on_warn FUZZ_CALLS=${FUZZ_CALLS:-2000000}${FUZZ_SEED:+ FUZZ_SEED=$FUZZ_SEED}" ;;
+	races)
+		image=$BUILD/debug/bzImage
+		read -ra args <<<"$DEBUG_ARGS MATRIX_MS=${MATRIX_MS:-3600000}${MATRIX_SEED:+ MATRIX_SEED=$MATRIX_SEED}${MATRIX_PAIR:+ MATRIX_PAIR=$MATRIX_PAIR}" ;;
 	debug_shadow)
 		image=$BUILD/debug/bzImage
 		read -ra args <<<"$DEBUG_ARGS kvm_amd.npt=0" ;;
