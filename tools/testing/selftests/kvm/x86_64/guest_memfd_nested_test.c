@@ -20,6 +20,7 @@
 #include "svm_util.h"
 #include "vmx.h"
 
+#include "guest_memfd_guest.h"
 #include "guest_memfd_map.h"
 #include "race.h"
 
@@ -71,7 +72,7 @@ static u64 exits_in_l2;		/* L2 leaves to the host itself */
 
 /* Where L1 and L2 have the word: an address that an instruction can contain. */
 #define WORD_GVA	0x40000000UL
-#define WORD		(*(volatile u64 *)WORD_GVA)
+#define WORD		READ_ONCE(*(u64 *)WORD_GVA)
 
 static void l2_leave(void)
 {

@@ -137,7 +137,7 @@ static void test_failures_within_a_range(void)
 	fail_end();
 	moved = count_on_node(&f, 1, "every fifth fails");
 	TEST_ASSERT(moved == NR - NR / 5 || moved == NR - NR / 5 - 1,
-		    "%lu pages of %lu have moved", moved, NR);
+		    "%lu pages of %llu have moved", moved, NR);
 	expect("every fifth fails", moved);
 	move_check(&f, 1);
 
