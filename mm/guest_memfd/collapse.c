@@ -275,8 +275,10 @@ static int gmem_collapse_block(struct inode *inode, pgoff_t start,
 
 static bool gmem_may_be_huge(void)
 {
+	unsigned int order = HPAGE_PMD_ORDER;
+
 	/* With CONFIG_BASE_SMALL the page cache cannot hold it. */
-	return HPAGE_PMD_ORDER <= MAX_PAGECACHE_ORDER && hugepage_flags_enabled();
+	return order <= MAX_PAGECACHE_ORDER && hugepage_flags_enabled();
 }
 
 /* Returns the bytes of the block that are in a large folio, or -EINTR. */

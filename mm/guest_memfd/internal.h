@@ -131,7 +131,7 @@ struct gmem_inode {
 	bool abandoned;
 	bool closing;
 	struct work_struct split_work;
-	struct mutex migrating;
+	struct mutex migrating;	/* see migrate.c */
 };
 
 /**

@@ -268,7 +268,8 @@ static u64 damon_stat(const char *name)
 		    "no statistics");
 	snprintf(path, sizeof(path), SCHEME "stats/%s", name);
 	text = admin_read(path);
-	TEST_ASSERT(text && sscanf(text, "%lu", &value) == 1, "no %s", name);
+	TEST_ASSERT(text, "no %s", name);
+	value = strtoul(text, NULL, 0);
 	free(text);
 	return value;
 }

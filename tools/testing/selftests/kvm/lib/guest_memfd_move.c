@@ -125,9 +125,9 @@ u64 move_pfn(struct move_file *f, u64 offset)
 	admin_trace_start(events, ARRAY_SIZE(events));
 	gmem_allocate(f->fd, offset, P);
 	trace = admin_trace_read();
-	sscanf(strstr(trace, GET_FOLIO ": ") ?: "",
-	       GET_FOLIO ": ino=%*u index=%*x pfn=%lx", &pfn);
-	TEST_ASSERT(pfn, "no look-up in: %s", trace);
+	TEST_ASSERT(sscanf(strstr(trace, GET_FOLIO ": ") ?: "",
+			   GET_FOLIO ": ino=%*u index=%*x pfn=%lx", &pfn) == 1,
+		    "no look-up in: %s", trace);
 	free(trace);
 	return pfn;
 }

@@ -129,6 +129,10 @@ static void fill_get(struct copy *c, void *arg)
 		(struct kvm_gmem_get_attributes) { .size = SIZE };
 }
 
+static void undo_get(struct copy *c, int ret)
+{
+}
+
 static void fill_policy(struct copy *c, void *arg)
 {
 	c->nodes = 1;
@@ -153,6 +157,10 @@ static void fill_collapse(struct copy *c, void *arg)
 		(struct kvm_gmem_collapse) { .size = SIZE };
 }
 
+static void undo_collapse(struct copy *c, int ret)
+{
+}
+
 static void fill_pre_fault(struct copy *c, void *arg)
 {
 	*(struct kvm_pre_fault_memory *)arg = (struct kvm_pre_fault_memory) {
@@ -161,7 +169,7 @@ static void fill_pre_fault(struct copy *c, void *arg)
 	};
 }
 
-static void undo_nothing(struct copy *c, int ret)
+static void undo_pre_fault(struct copy *c, int ret)
 {
 }
 
@@ -169,9 +177,6 @@ static void undo_nothing(struct copy *c, int ret)
 	.name = #cmd_, .cmd = cmd_, .on = on_, .fill = fill_##what,	\
 	.undo = undo_##what, .inner = inner_, .answers = answers_,	\
 }
-#define undo_get	undo_nothing
-#define undo_collapse	undo_nothing
-#define undo_pre_fault	undo_nothing
 
 static const struct call calls[] = {
 	CALL(KVM_CREATE_GUEST_MEMFD, ON_VM, create, 0, false),
@@ -187,8 +192,12 @@ static const struct call calls[] = {
 	CALL(KVM_PRE_FAULT_MEMORY, ON_VCPU, pre_fault, 0, true),
 };
 
-#define for_each_call(call) \
-	for (call = calls; call < calls + ARRAY_SIZE(calls); call++)
+/* The first one after @call, or the first one of all. */
+static const struct call *next_call(const struct call *call)
+{
+	call = call ? call + 1 : calls;
+	return call < calls + ARRAY_SIZE(calls) ? call : NULL;
+}
 
 /* Return: what the ioctl does, or -errno. */
 static int do_call(struct copy *c, const struct call *call, void *arg)
@@ -281,7 +290,7 @@ static void test_good_structures_work(void)
 	struct copy c;
 
 	start(&c);
-	for_each_call(call)
+	for (call = next_call(NULL); call; call = next_call(call))
 		assert_works(&c, call);
 	end(&c);
 }
@@ -318,7 +327,7 @@ static void test_bad_addresses_are_efault(void)
 	int i;
 
 	start(&c);
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		for (i = 0; i < ARRAY_SIZE(bad_addrs); i++)
 			expect_efault(&c, call, (void *)bad_addrs[i].addr,
 				      bad_addrs[i].what);
@@ -348,7 +357,7 @@ static void test_bad_addresses_in_structures_are_efault(void)
 	int i;
 
 	start(&c);
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		if (!call->inner)
 			continue;
 		/* NULL is no nodes to a policy. */
@@ -375,7 +384,7 @@ static void test_answers_that_cannot_be_written(void)
 	int ret;
 
 	start(&c);
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		was = snapshot(&c);
 		call->fill(&c, c.mem);
 		mprotect(c.mem, P, PROT_READ);
@@ -403,7 +412,7 @@ static void test_structures_in_shared_pages_of_the_file(void)
 	int ret;
 
 	start(&c);
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		call->fill(&c, c.g.mem + INSIDE * P);
 		ret = do_call(&c, call, c.g.mem + INSIDE * P);
 		TEST_ASSERT(ret >= 0, "%s: %d", call->name, ret);
@@ -419,7 +428,7 @@ static void test_structures_in_private_pages_of_the_file(void)
 
 	start(&c);
 	gmem_to_private(c.g.fd, INSIDE * P, P);
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		expect_efault(&c, call, c.g.mem + INSIDE * P, "private");
 		if (!call->inner)
 			continue;
@@ -499,7 +508,7 @@ static void do_others(struct copy *c, const struct call *held)
 {
 	const struct call *call;
 
-	for_each_call(call)
+	for (call = next_call(NULL); call; call = next_call(call))
 		if (call->on != ON_VCPU || held->on != ON_VCPU)
 			assert_works(c, call);
 	gmem_allocate(c->g.fd, HELD * P, P);
@@ -559,7 +568,7 @@ static void test_structures_that_are_held_back_hold_up_nobody(void)
 {
 	const struct call *call;
 
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		check_held(call, false);
 		if (call->inner)
 			check_held(call, true);
@@ -588,7 +597,7 @@ static void test_who_is_held_back_can_be_killed(void)
 	int status;
 	pid_t pid;
 
-	for_each_call(call) {
+	for (call = next_call(NULL); call; call = next_call(call)) {
 		/* A VM is of no use to a child. */
 		if (call->on != ON_FILE)
 			continue;

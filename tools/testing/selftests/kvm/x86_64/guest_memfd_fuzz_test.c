@@ -186,7 +186,8 @@ static bool one_in(struct worker *w, u64 n)
 	return !below(w, n);
 }
 
-#define PICK(w, array)	((array)[below(w, ARRAY_SIZE(array))])
+/* An index of @array. */
+#define ANY(w, array)	below(w, ARRAY_SIZE(array))
 
 /* Near a power of 2 at which something may go wrong. */
 static u64 edge(struct worker *w)
@@ -196,11 +197,11 @@ static u64 edge(struct worker *w)
 
 	switch (below(w, 8)) {
 	case 0:
-		return PICK(w, deltas);
+		return deltas[ANY(w, deltas)];
 	case 1:
 		return race_random(&w->rng) >> below(w, 64);
 	default:
-		return BIT_ULL(PICK(w, bits)) + PICK(w, deltas);
+		return BIT_ULL(bits[ANY(w, bits)]) + deltas[ANY(w, deltas)];
 	}
 }
 
@@ -517,7 +518,7 @@ static int call_create(struct worker *w)
 		GMEM_SHARED_FLAGS, GUEST_MEMFD_FLAG_INIT_SHARED, HUGE_MOVABLE };
 	struct kvm_create_guest_memfd args = {
 		.size = (1 + below(w, 1024)) * P,
-		.flags = PICK(w, flags),
+		.flags = flags[ANY(w, flags)],
 	};
 	int fd, nr, ret, next = -1;
 
@@ -618,7 +619,7 @@ static void fill_region(struct worker *w, int vm,
 		size = 32 * P;
 	*args = (struct kvm_userspace_memory_region2) {
 		.slot = 1 + below(w, NR_SLOTS),
-		.flags = PICK(w, flags),
+		.flags = flags[ANY(w, flags)],
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)w->world->hva + gpa % P +
@@ -664,7 +665,8 @@ static int call_region2(struct worker *w)
 	args.pad2[below(w, 14)] = edge(w);
 	bound_slot(w, &args);
 	bound_binding(&args, nr);
-	args.guest_memfd = one_in(w, 16) ? PICK(w, w->world->others) :
+	args.guest_memfd = one_in(w, 16) ?
+			   w->world->others[ANY(w, w->world->others)] :
 					   file_fd(w, nr);
 
 	slot = args.slot;
@@ -726,7 +728,7 @@ static int call_pre_fault(struct worker *w)
 	args.gpa = gpa;
 	damage(w, &args, sizeof(args), false);
 	fd = one_in(w, 16) ? other_fd(w, OTHER_VCPU) :
-			     PICK(w, w->world->vcpu_fd);
+			     w->world->vcpu_fd[ANY(w, w->world->vcpu_fd)];
 	before = args;
 	ret = issue(w, fd, KVM_PRE_FAULT_MEMORY, &args, sizeof(args), NULL);
 	if (!w->ptr_good)
@@ -749,7 +751,7 @@ static u64 convert_flags(struct worker *w)
 	static const u64 flags[] = { 0, 0, KVM_MEMORY_ATTRIBUTES2_ZERO,
 		KVM_MEMORY_ATTRIBUTES2_PRESERVE, GMEM_WAIT, GMEM_WAIT };
 
-	return PICK(w, flags);
+	return flags[ANY(w, flags)];
 }
 
 static u64 convert_timeout(struct worker *w, u64 flags)
@@ -870,8 +872,8 @@ static int call_policy(struct worker *w)
 	static const u32 flags[] = { 0, 0, MPOL_MF_STRICT, MPOL_MF_MOVE,
 		MPOL_MF_MOVE_ALL, MPOL_MF_STRICT | MPOL_MF_MOVE };
 	struct kvm_gmem_policy args = {
-		.mode = PICK(w, modes),
-		.flags = PICK(w, flags),
+		.mode = modes[ANY(w, modes)],
+		.flags = flags[ANY(w, flags)],
 	};
 	u64 offset, nodes = 1 + below(w, 3);
 	int fd, nr;
@@ -928,7 +930,7 @@ static int call_unknown(struct worker *w)
 	/* KVM has many, so not on its other descriptors. */
 	do {
 		if (one_in(w, 2))
-			cmd = PICK(w, known_cmds) ^ BIT(below(w, 32));
+			cmd = known_cmds[ANY(w, known_cmds)] ^ BIT(below(w, 32));
 		else
 			cmd = _IOC(below(w, 4), KVMIO, below(w, 256),
 				   below(w, 256));
@@ -956,9 +958,9 @@ static int call_fallocate(struct worker *w)
 
 	fd = target(w, &nr);
 	args[2] = file_range(w, nr, &args[1]);
-	args[0] = PICK(w, modes);
+	args[0] = modes[ANY(w, modes)];
 	if (one_in(w, 8))
-		args[0] ^= PICK(w, modes);
+		args[0] ^= modes[ANY(w, modes)];
 	damage(w, args + 1, 2 * sizeof(*args), false);
 	if (one_in(w, 32))
 		damage(w, args, sizeof(*args), false);
@@ -1001,7 +1003,7 @@ static int call_mmap(struct worker *w)
 	if (one_in(w, 8))
 		reserve((void *)addr, len);
 	file_range(w, nr, &offset);
-	flag = PICK(w, flags);
+	flag = flags[ANY(w, flags)];
 	if (one_in(w, 16))
 		offset = edge(w);
 	if (one_in(w, 8)) {
@@ -1012,7 +1014,7 @@ static int call_mmap(struct worker *w)
 	} else {
 		flag |= one_in(w, 16) ? MAP_FIXED_NOREPLACE : MAP_FIXED;
 	}
-	NOTE(w, addr, len, PICK(w, prots), flag, fd, offset);
+	NOTE(w, addr, len, prots[ANY(w, prots)], flag, fd, offset);
 	memcpy(args, w->words, sizeof(args));
 	mem = mmap((void *)addr, len, args[2], flag, fd, offset);
 	if (mem == MAP_FAILED)
@@ -1030,7 +1032,7 @@ static int call_mremap(struct worker *w)
 		MREMAP_MAYMOVE | MREMAP_FIXED, MREMAP_FIXED,
 		MREMAP_MAYMOVE | MREMAP_DONTUNMAP, MREMAP_DONTUNMAP, 8 };
 	u64 old, old_len, new, new_len, tail;
-	int err, flag = PICK(w, flags);
+	int err, flag = flags[ANY(w, flags)];
 	void *mem;
 
 	old_len = arena_range(w, &old);
@@ -1090,7 +1092,7 @@ static int call_madvise(struct worker *w)
 		MADV_POPULATE_WRITE, 24 /* DONTNEED_LOCKED */, 25 /* COLLAPSE */,
 		5, 26, -1, INT_MAX,
 	};
-	int advice = PICK(w, advices);
+	int advice = advices[ANY(w, advices)];
 	u64 addr, len;
 
 	len = arena_range(w, &addr);
@@ -1104,7 +1106,7 @@ static int call_mprotect(struct worker *w)
 	static const int prots[] = { PROT_NONE, PROT_READ, PROT_WRITE,
 		PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_EXEC,
 		PROT_READ | PROT_EXEC, PROT_READ | PROT_GROWSUP, 0x100 };
-	int prot = PICK(w, prots);
+	int prot = prots[ANY(w, prots)];
 	u64 addr, len;
 
 	len = arena_range(w, &addr);
