@@ -139,7 +139,8 @@ boot() {
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
 	faults)
 		image=$BUILD/debug/bzImage
-		read -ra args <<<"$DEBUG_ARGS kmemleak=on panic_on_warn" ;;
+		# Stack traces of owners would be allocations that fail, too.
+		read -ra args <<<"${DEBUG_ARGS% page_owner=on} kmemleak=on panic_on_warn" ;;
 	fuzz)
 		image=$BUILD/debug/bzImage
 		read -ra args <<<"$DEBUG_ARGS panic_on_warn FUZZ_CALLS=${FUZZ_CALLS:-2000000}${FUZZ_SEED:+ FUZZ_SEED=$FUZZ_SEED}" ;;

@@ -51,7 +51,7 @@ struct gmem_test {
 
 #define GMEM_TEST(fn)	{ #fn, fn }
 
-/* Seconds until a test counts as hung; generous, for emulated CPUs. */
+/* Seconds until a test counts as hung, unless the environment has GMEM_TIMEOUT. */
 #define GMEM_TEST_TIMEOUT	300
 
 /*

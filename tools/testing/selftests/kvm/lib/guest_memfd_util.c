@@ -34,9 +34,11 @@ void gmem_skip(const char *fmt, ...)
 
 static void gmem_run_child(const struct gmem_test *test)
 {
+	const char *timeout = getenv("GMEM_TIMEOUT");
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	gmem_undo_begin_test();
-	alarm(GMEM_TEST_TIMEOUT);
+	alarm(timeout ? atoi(timeout) : GMEM_TEST_TIMEOUT);
 	test->fn();
 	exit(KSFT_PASS);
 }

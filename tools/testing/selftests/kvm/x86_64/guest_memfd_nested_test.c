@@ -521,6 +521,8 @@ static void *punch_tables(void *arg)
 		gmem_punch_hole(p->n.data_fd, page * P, P);
 		restore_table(&p->n, page);
 		p->rounds++;
+		/* Or L2 does not get through on a slow emulator. */
+		usleep(1000);
 	}
 	return NULL;
 }
