@@ -17,6 +17,7 @@ BOCHS_CPUS=${BOCHS_CPUS:-2}
 # so that a test's second has about as much in it as under QEMU.
 BOCHS_IPS=${BOCHS_IPS:-200000000}
 BOCHS_MEM=2048
+# shellcheck disable=SC2034 # read by test.sh
 BOCHS_PACKAGES=(bochs bochs-term bochsbios vgabios grub-pc-bin grub-common xorriso
 	mtools bsdutils)
 
