@@ -288,7 +288,7 @@ int guest_memfd_set_policy(struct file *file,
 static inline int guest_memfd_set_policy(struct file *file,
 					 const struct guest_memfd_policy *args)
 {
-	return -ENOSYS;
+	return -EOPNOTSUPP;
 }
 #endif
 
