@@ -120,7 +120,7 @@ start_machine() {
 	VM_ARGS=(-pidfile "$dir/pid")
 	[[ $kernel != module ]] || add_module "$dir"
 	stuck_open "$dir"
-	vm_start "$dir" "$image" 7200 "file:$dir/out" "$@" &
+	vm_start "$dir" "$image" 14400 "file:$dir/out" "$@" &
 }
 
 # boot DIR KERNEL-NAME: run DIR/todo; kill a machine that hangs, that is, in

@@ -5,8 +5,8 @@
 With "external-interrupt exiting" an interrupt ends a VMX guest's turn whatever the
 guest's RFLAGS.IF is.  bochs looks at that control only when IF changes inside the
 guest: one that is entered with IF=0 runs on for ever, without a tick, an IPI or a
-kick; and after one that was left with IF=1 the host is interrupted with IF=0.  All
-released versions up to 3.0 have it.
+kick; and after one that was left with IF=1 the host is interrupted with IF=0.  Version 2.7,
+which Debian 12 has, does so.
 
 bochs keeps the events that wait (pending_event), and those that are masked
 (event_mask, the next word).  Bit 2 is INIT, masked since VMXON; bits 10 and 11 are
