@@ -261,15 +261,16 @@ static void damon_setup(const char *ops, u64 start, u64 size)
 
 static u64 damon_stat(const char *name)
 {
-	char path[128], *text;
-	u64 value = 0;
+	char path[128], *text, *end;
+	u64 value;
 
 	TEST_ASSERT(!admin_write(KDAMONDS "0/state", "update_schemes_stats"),
 		    "no statistics");
 	snprintf(path, sizeof(path), SCHEME "stats/%s", name);
 	text = admin_read(path);
 	TEST_ASSERT(text, "no %s", name);
-	value = strtoul(text, NULL, 0);
+	value = strtoul(text, &end, 10);
+	TEST_ASSERT(end != text, "%s is '%s'", name, text);
 	free(text);
 	return value;
 }
