@@ -50,7 +50,7 @@ test: deps	## build everything, boot the kernels, run all tests, judge
 # beside one another these fill all.
 build-tree:
 	@$H/tree/assemble.sh
-build-default build-debug: build-%: build-tree
+build-default build-debug build-gcov build-kcsan: build-%: build-tree
 	@$H/build/build.sh $*
 build-ours: build-tree
 	@$H/build/selftests.sh ours sample
@@ -83,6 +83,18 @@ test-races: deps ## each operation against each (MATRIX_MS=), or MUTANT=name or 
 	@$(MAKE) -s -j --output-sync=target build-ours build-debug
 	@$H/build/initramfs.sh ours
 	@$(if $(MUTANT),$H/test/mutant.sh $(MUTANT),LONG=1 $H/test/test.sh races)
+
+test-kcsan: deps ## the races on a kernel that looks for data races
+	@$(MAKE) -s -j --output-sync=target build-ours build-kcsan
+	@$H/build/initramfs.sh ours
+	@$H/test/kcsan.sh
+
+coverage: assemble ## which lines of the series its tests run; an hour
+	@$H/build/mainline.sh
+	@$H/build/selftests.sh mainline
+	@$(MAKE) -s -j --output-sync=target build-default build-ours build-peer build-gcov build-debian
+	@$H/build/initramfs.sh ours peer mainline sample qemu debian
+	@$H/test/coverage.sh
 
 test-all: assemble ## test, and what takes long or a newer kernel's tests
 	@$H/build/mainline.sh
@@ -143,5 +155,6 @@ clean:		## remove build/, downloads and compiler cache included
 
 .PHONY: help deps assemble kernel run run-sample test test-all bench boot boot-guest compare \
 	check check-all check-topics apply export export-qemu refresh refresh-qemu \
-	bump clean build-tree build-default build-debug build-ours build-peer build-qemu \
-	build-debian
+	test-intel test-faults test-fuzz test-races test-kcsan coverage \
+	bump clean build-tree build-default build-debug build-gcov build-kcsan build-ours \
+	build-peer build-qemu build-debian

@@ -7,6 +7,8 @@
 # Outputs: default -> build/bzImage, any other -> build/NAME/bzImage; beside
 #	   it bzImage.tree, the id of the source tree; objects in build/obj/NAME.
 #	   "check" and "off" only have to compile; "modules" builds them too.
+#	   Of "gcov" and "kcsan" just the files of the series are instrumented,
+#	   for "kcsan" also those that it changes.
 
 . "$(dirname "$0")/../lib.inc.sh"
 . "$(dirname "$0")/../build/kbuild.inc.sh"
@@ -19,8 +21,22 @@ obj=$OBJ/$name
 out=$BUILD/$name
 [ "$name" = default ] && out=$BUILD
 targets=(bzImage)
-[[ $name == @(default|debug) ]] && export CCACHE_DEPEND=1
+[[ $name == @(default|debug) && ! ${SHARE_OBJECTS:-} ]] && export CCACHE_DEPEND=1
 [ "$name" = modules ] && targets+=(modules)
+
+# series_objects FILTER: the objects of what the series adds (A) or changes (M).
+series_objects() {
+	git -C "$src" diff-tree -r --no-renames --diff-filter="$1" --name-only base series |
+		grep -E '^(mm|virt|arch|lib)/.*\.c$' | sed 's|.*/||; s|c$|o|'
+}
+flags=()
+case $name in
+gcov)
+	mapfile -t flags < <(series_objects A | sed 's/.*/GCOV_PROFILE_&=y/') ;;
+kcsan)
+	mapfile -t flags < <(series_objects AM | sed 's/.*/KCSAN_SANITIZE_&=y/')
+	flags+=(KCSAN_SANITIZE=n) ;;
+esac
 
 "$TOP/harness/build/config.sh" "$name" "$src"
 
@@ -30,8 +46,8 @@ before=$(cksum <"$obj/.config")
 # In the depend mode, ccache does not see that piggy.S includes the compressed
 # kernel, and takes one of the same size for the same.
 compile() {
-	kmake "$src" "$obj" vmlinux &&
-		CCACHE_DISABLE=1 kmake "$src" "$obj" "${targets[@]}"
+	kmake "$src" "$obj" "${flags[@]}" vmlinux &&
+		CCACHE_DISABLE=1 kmake "$src" "$obj" "${flags[@]}" "${targets[@]}"
 }
 step "build-$name" compile
 [ "$before" = "$(cksum <"$obj/.config")" ] ||

@@ -9,6 +9,7 @@
 #          off      the series applied and switched off
 #          modules  default with KVM as modules
 #          check    default + what W=1 and sparse want
+#          gcov, kcsan  default + counters of lines, the detector of data races
 #          peer     default as far as the kernel that we compare with has it
 # SOURCE   kernel tree; build/linux, or for "base" build/linux-base and for "peer"
 #          build/linux-6.12
@@ -32,7 +33,7 @@ log=$LOGS/config-$name.log
 fragments=(common)
 case $name in
 default|base) ;;
-debug|off|modules|check|peer) fragments+=("$name") ;;
+debug|off|modules|check|gcov|kcsan|peer) fragments+=("$name") ;;
 *) die "config.sh: no configuration called '$name' (see its head)" ;;
 esac
 # The series' own options exist only from some patch on (export and check
@@ -41,7 +42,7 @@ if [[ $name != @(off|peer) ]] &&
    grep -qsE '^config KVM_SW_PROTECTED_VM' "$src/arch/x86/kvm/Kconfig"; then
 	fragments+=(guest_memfd)
 fi
-if [[ $name == @(debug|check) ]] &&
+if [[ $name == @(debug|check|gcov) ]] &&
    grep -qsE '^config KVM_GMEM_OWNER_CHECK' "$src/arch/x86/kvm/Kconfig"; then
 	fragments+=(debug-guest_memfd)
 fi

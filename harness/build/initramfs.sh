@@ -29,7 +29,7 @@ for i in cat mount umount modprobe grep sleep true false; do
 	ln -s busybox "$stage/bin/$i"
 done
 install -m 755 "$TOP/harness/vm/inside/init" "$stage/init"
-install -m 755 "$TOP"/harness/vm/inside/{run-list,state,no-leak} "$stage/bin/"
+install -m 755 "$TOP"/harness/vm/inside/{run-list,state,no-leak,gcov-data} "$stage/bin/"
 echo 'root:x:0:0:root:/root:/bin/sh' >"$stage/etc/passwd"
 
 (( $# )) || set -- ours peer mainline sample qemu debian

@@ -15,7 +15,8 @@ export CCACHE_SLOPPINESS=time_macros,locale
 # Preprocessing every file twice costs a fifth of a cold build, but finds the
 # objects of one configuration again for others whose autoconf.h differs by a
 # line or two: base, off, modules and check.  The two kernels that everybody
-# builds, and QEMU, do without: see build.sh.
+# builds, and QEMU, do without: see build.sh; not if SHARE_OBJECTS is set, since
+# between two topics little but autoconf.h differs.
 # The same objects today and tomorrow, here and elsewhere.
 export KBUILD_BUILD_TIMESTAMP='2026-01-01 00:00:00 UTC'
 export KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host KBUILD_BUILD_VERSION=1

@@ -7,7 +7,7 @@
 #          can fail ("canary"). New files must be clean; touched files must not
 #          have more findings of any kind than the base has.
 # Inputs:  the series; ONLY="tree style" to run some of: tree style docs compile
-#          qemu scripts.
+#          cocci qemu scripts.
 # Outputs: build/export, build/check/, build/logs/check-*.log; exit status.
 
 . "$(dirname "$0")/../lib.inc.sh"
@@ -18,6 +18,7 @@
 . "$(dirname "$0")/../check/tree.inc.sh"
 . "$(dirname "$0")/../check/style.inc.sh"
 . "$(dirname "$0")/../check/compile.inc.sh"
+. "$(dirname "$0")/../check/cocci.inc.sh"
 . "$(dirname "$0")/../qemu/source.inc.sh"
 . "$(dirname "$0")/../check/qemu.inc.sh"
 
@@ -76,6 +77,11 @@ if wanted compile; then
 	check 'W=1 and sparse: new files' compile_new
 	check 'W=1 and sparse: touched files against base' compile_touched
 	canary 'code that sparse and W=1 dislike' 'noderef' compile_canary
+fi
+if wanted cocci; then
+	need coccinelle
+	check 'coccinelle: new files' cocci_new
+	canary 'what was freed is used' 'reference preceded by free' cocci_canary
 fi
 if wanted qemu; then
 	"$TOP/harness/qemu/build.sh" source

@@ -22,7 +22,7 @@ work=$BUILD/topic
 tree=$work/linux
 rm -rf "$work/at"
 mkdir -p "$work/at"
-export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}
+export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache} SHARE_OBJECTS=1
 
 # there SCRIPT ARGUMENT...: a script of the harness, on the topic's tree.
 there() {

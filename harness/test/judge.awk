@@ -99,6 +99,8 @@ part == "console" && /gmem-test: (end|start|done)/ { owner = "vm"; head = ""; ne
 part == "console" {
 	if (owner == "") owner = "vm"
 	age++
+	# All data races are looked at together: kcsan.sh.
+	if (kernel == "kcsan" && $0 ~ /BUG: KCSAN: /) next
 	if ($0 ~ report) { blame($0); head = $0; age = 0 }
 	else if ($0 ~ /Call Trace:/ && (head == "" || age > 80)) { blame($0); head = $0; age = 0 }
 }

@@ -17,11 +17,12 @@ list_read() {
 		m = split(kernels, w, ",")
 		for (i = 1; i <= m; i++) {
 			only_long = sub(/^all:/, "", w[i])
-			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|module|faults|fuzz|races|none)$/ &&
+			if (w[i] !~ /^(default|debug|both|shadow|debug_shadow|module|faults|fuzz|races|gcov|kcsan|none)$/ &&
 			    w[i] !~ /^(intel(_debug|_noad|_real|_shadow|_up|_\*)?|ryzen)$/)
 				bad("kernels: " kernels)
 			hit += (long || !only_long) && (w[i] == kernel ||
 				w[i] == "both" && kernel ~ /^(default|debug)$/ ||
+				kernel == "gcov" && w[i] ~ /^(debug|both)$/ && $1 !~ /^vm_/ ||
 				w[i] == "intel_*" && kernel ~ /^intel_(noad|real|up)$/)
 		}
 		return hit || kernel == "all"

@@ -7,7 +7,8 @@
 #	   two-dimensional paging; module: the default one in a machine with a
 #	   memory module; faults, fuzz, races: the debug one, for tests that
 #	   take as long as one likes; the first two end at the first warning, and
-#	   the first looks for leaks; canary: tests that must fail.  On another emulator, see
+#	   the first looks for leaks; gcov, kcsan: the kernel of that name, see
+#	   coverage.sh and kcsan.sh; canary: tests that must fail.  On another emulator, see
 #	   ../vm/bochs.inc.sh: intel, intel_debug; intel_noad, without accessed
 #	   and dirty bits in EPT, and so without PML; intel_real, without
 #	   "unrestricted guest"; intel_shadow, without EPT; intel_up, with one
@@ -35,7 +36,7 @@ lists=("$T"/vm.list "$T"/ours.list "$T"/peer.list "$T"/mainline.list
 results=$BUILD/test/results
 PARTS=3
 intel=(intel intel_debug intel_noad intel_real intel_shadow intel_up ryzen)
-known=(canary default debug shadow debug_shadow module faults fuzz races "${intel[@]}")
+known=(canary default debug shadow debug_shadow module faults fuzz races gcov kcsan "${intel[@]}")
 
 # canary: turn the judge's verdicts round: each must be what the list says.
 canary() {
@@ -138,7 +139,7 @@ done
 # those on Intel's emulator ten times.
 machines=()
 for what in "$@"; do
-	if [[ ${LONG:-} && $TESTS == '*' && $what == @(debug|intel) ]]; then
+	if [[ ${LONG:-} && $TESTS == '*' && $what == @(debug|intel|gcov) ]]; then
 		mapfile -t -O "${#machines[@]}" machines < <(seq -f "$what.%g" "$PARTS")
 	else
 		machines+=("$what")

@@ -137,6 +137,8 @@ boot() {
 	shadow) image=$BUILD/bzImage args=(kvm_amd.npt=0) ;;
 	module) image=$BUILD/bzImage args=(memhp_default_state=online_movable) ;;
 	debug) read -ra args <<<"$DEBUG_ARGS" ;;
+	gcov) image=$BUILD/gcov/bzImage args=(page_poison=1) ;;
+	kcsan) image=$BUILD/kcsan/bzImage ;;
 	faults)
 		image=$BUILD/debug/bzImage
 		# Stack traces of owners would be allocations that fail, too.
