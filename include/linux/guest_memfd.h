@@ -24,12 +24,17 @@ struct vm_area_struct;
 /**
  * struct guest_memfd_client_ops - what a file calls in the client that made it
  * @owner:	Module that contains the client's code.  Pinned from creation
- *		until after @release, when the memory has been freed.
+ *		until after @put, when the inode has been given up.
  * @name:	Name of the file as shown in /proc/PID/fd.
  * @release:	The last reference to the file is gone.  Must leave no binding
- *		behind (guest_memfd_unbind_next()), and must not return before
- *		all calls of guest_memfd_get_page() for them have.  Process
- *		context, no locks held.
+ *		behind (guest_memfd_unbind_next()).  Process context, no locks
+ *		held.
+ * @put:	The memory has been freed, and nothing refers to @priv any more.
+ *		@func is to be called with @head, in any context, as soon as no
+ *		read-side section is left in which one of those bindings may have
+ *		been found; NULL if there has been none.  Nobody waits for that:
+ *		what is in such a section may itself wait for the task that closes
+ *		the file.  Process context, no locks held.
  * @ioctl:	Optional: ioctl() on the file, also by 32-bit callers, for which
  *		@arg is a valid pointer.  Process context, no locks held.
  * @restore:	Optional.  Make all @nr pages of a folio, from @pfn on, ordinary
@@ -50,6 +55,7 @@ struct guest_memfd_client_ops {
 	struct module *owner;
 	const char *name;
 	void (*release)(struct file *file, void *priv);
+	void (*put)(void *priv, struct rcu_head *head, rcu_callback_t func);
 	long (*ioctl)(struct file *file, void *priv, unsigned int cmd,
 		      unsigned long arg);
 	void (*restore)(unsigned long pfn, unsigned long nr);

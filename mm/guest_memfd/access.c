@@ -93,7 +93,7 @@ static int gmem_binding_get_page(struct guest_memfd_binding *binding,
  * could map together with it.
  *
  * Context: Process context, may sleep; takes invalidate_lock for read.  The
- *	    caller is in a read-side section for which the client's release
+ *	    caller is in a read-side section for which the client's put
  *	    operation waits after guest_memfd_unbind_next() (for KVM, srcu), so
  *	    that a file which is being released stays until this is over.
  * Return: 0; -ESTALE if the file has been or is being closed; -ENXIO if @index

@@ -50,14 +50,19 @@ static int gmem_verify(struct gmem_convert *c, pgoff_t start, pgoff_t end)
 	       gmem_freeze_range(c, start, end);
 }
 
+/* Whether the user that was found can be a CPU that collects folios for a list. */
+static bool gmem_may_drain(struct gmem_convert *c)
+{
+	return !c->drained && c->args->reason == GUEST_MEMFD_BUSY_OTHER;
+}
+
 /*
- * Whether a user can be a CPU that puts folios on an LRU list in batches.  With
- * movable folios one is found now and then, and then it is worth asking them all.
+ * With movable folios it is one now and then, as they are on an LRU list: then it is
+ * worth asking all of them at once.
  */
 static bool gmem_wants_drain(struct gmem_convert *c)
 {
-	return gmem_is_movable(c->inode) && !c->drained &&
-	       c->args->reason == GUEST_MEMFD_BUSY_OTHER;
+	return gmem_is_movable(c->inode) && gmem_may_drain(c);
 }
 
 /*
@@ -94,6 +99,11 @@ static int gmem_verify_pieces(struct gmem_convert *c)
 			return ret;
 
 		ret = gmem_backoff(&backoff);
+		/* No user but such a CPU is none, however short the time. */
+		if (ret == -EAGAIN && gmem_may_drain(c)) {
+			ret = gmem_drain_lists();
+			c->drained = true;
+		}
 		if (ret)
 			return ret;
 		start = c->args->error_offset >> PAGE_SHIFT;

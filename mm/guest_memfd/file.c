@@ -93,14 +93,15 @@
  *	    the last piece
  *	    binding->inode = NULL
  *	    unlock
- *						end of section]
- *	  wait for read-side sections
  *	remove all memory
+ *						end of section]
+ *	read-side sections are over:
  *	inode may now be evicted
  *
  * so that what CPU 1 read stays valid until it is done, without a reference to
  * the file, and a page handed out before is caught by the client's own check
- * against the invalidation.
+ * against the invalidation.  CPU 0 does not wait for CPU 1, which may be in a page
+ * fault of host memory that waits for a task, and that for CPU 0.
  */
 
 #include <linux/dcache.h>
@@ -220,19 +221,49 @@ static long gmem_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 			    -ENOTTY;
 }
 
+/* Neither the file nor a binding leads here any more; the inode can stay. */
+static void gmem_give_up(struct inode *inode)
+{
+	gmem_destroy_state(inode);
+	gmem_free_policy(inode);
+	GMEM_I(inode)->ops = NULL;
+}
+
+static void gmem_unused(struct work_struct *work)
+{
+	struct gmem_inode *gi = container_of(work, struct gmem_inode, unused);
+	struct module *owner = gi->ops->owner;
+
+	gmem_give_up(&gi->vfs_inode);
+	iput(&gi->vfs_inode);
+	module_put(owner);
+}
+
+static void gmem_no_readers(struct rcu_head *head)
+{
+	struct gmem_inode *gi = container_of(head, struct gmem_inode, readers);
+
+	INIT_WORK(&gi->unused, gmem_unused);
+	queue_work(system_unbound_wq, &gi->unused);
+}
+
 static int gmem_release(struct inode *inode, struct file *file)
 {
-	const struct guest_memfd_client_ops *ops = GMEM_I(inode)->ops;
+	struct gmem_inode *gi = GMEM_I(inode);
+	const struct guest_memfd_client_ops *ops = gi->ops;
 
 	trace_guest_memfd_release(inode, inode->i_mapping->nrpages);
 	ops->release(file, file->private_data);
 
-	/* The inode can stay, but from here on it is of no use. */
 	gmem_remove_all(inode);
-	gmem_destroy_state(inode);
-	mpol_free_shared_policy(&GMEM_I(inode)->policy);
-	GMEM_I(inode)->ops = NULL;
-	module_put(ops->owner);
+	if (gi->was_bound) {
+		ihold(inode);
+		ops->put(file->private_data, &gi->readers, gmem_no_readers);
+	} else {
+		gmem_give_up(inode);
+		ops->put(file->private_data, NULL, NULL);
+		module_put(ops->owner);
+	}
 	return 0;
 }
 
@@ -270,9 +301,11 @@ static struct inode *gmem_alloc_inode(struct super_block *sb)
 	gi->ops = NULL;
 	gi->flags = 0;
 	gi->closing = false;
+	gi->was_bound = false;
 	gi->was_mapped = false;
 	gi->bindings = RB_ROOT_CACHED;
 	mpol_shared_policy_init(&gi->policy, NULL);
+	mutex_init(&gi->policy_lock);
 	INIT_LIST_HEAD(&gi->files);
 	atomic_long_set(&gi->nr_huge, 0);
 	gmem_init_prepared(&gi->vfs_inode);
@@ -300,7 +333,7 @@ static void gmem_evict_inode(struct inode *inode)
 	gmem_destroy_prepared(inode);
 	gmem_destroy_state(inode);
 	clear_inode(inode);
-	mpol_free_shared_policy(&gi->policy);
+	gmem_free_policy(inode);
 
 	if (gi->ops)
 		module_put(gi->ops->owner);

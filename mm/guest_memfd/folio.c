@@ -297,6 +297,19 @@ static int gmem_make_uptodate(struct inode *inode, struct folio *folio)
 	return ret;
 }
 
+/*
+ * A folio can have left the file although invalidate_lock is held: one to which
+ * another was to be moved, when that failed.  It never was uptodate while it was in
+ * the file; if it is, because mm has used it for something else, this sees that
+ * it is not the file's.
+ */
+static bool gmem_is_still_in_file(struct inode *inode, struct folio *folio)
+{
+	/* The flag before the mapping, which was taken away before it was set. */
+	smp_rmb();
+	return READ_ONCE(folio->mapping) == inode->i_mapping;
+}
+
 /**
  * gmem_find_folio - look up the folio at an index
  * @inode:	Inode of the file.
@@ -319,10 +332,14 @@ struct folio *gmem_find_folio(struct inode *inode, pgoff_t index)
 
 	do {
 		folio = filemap_get_folio(inode->i_mapping, index);
-		if (!folio || likely(folio_test_uptodate(folio)))
-			return folio;
+		if (!folio)
+			return NULL;
 
-		ret = gmem_make_uptodate(inode, folio);
+		ret = 0;
+		if (unlikely(!folio_test_uptodate(folio)))
+			ret = gmem_make_uptodate(inode, folio);
+		else if (unlikely(!gmem_is_still_in_file(inode, folio)))
+			ret = -EAGAIN;
 		if (ret)
 			folio_put(folio);
 		/* A new one that has been given back: look again. */

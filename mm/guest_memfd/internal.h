@@ -95,6 +95,7 @@ struct gmem_marks {
  * @bindings:	All bindings, by range; no two overlap.  Changed under
  *		invalidate_lock held for write, read with it held either way.
  * @policy:	NUMA policies by range; has a lock of its own.
+ * @policy_lock: Held to change @policy.
  * @files:	Entry in the list of all files; see account.c.
  * @nr_huge:	Pages in folios that can be mapped as a PMD.
  * @prepared:	Which pages are prepared; see prepare.c.
@@ -111,6 +112,9 @@ struct gmem_marks {
  * @closing:	The file is being released, and nothing in it can be looked up.
  *		Set under invalidate_lock held for write, never cleared.
  * @split_work:	Splits such folios; has a reference to the inode.
+ * @was_bound:	When the release began there was a binding.
+ * @readers:	Waits for those who found the inode in a binding, after release.
+ * @unused:	Then gives the inode up.
  * @migrating:	Held for the migration of a folio, inside of invalidate_lock held
  *		for read.
  */
@@ -120,6 +124,7 @@ struct gmem_inode {
 	unsigned long flags;
 	struct rb_root_cached bindings;
 	struct shared_policy policy;
+	struct mutex policy_lock;
 	struct list_head files;
 	atomic_long_t nr_huge;
 	struct xarray prepared;
@@ -131,6 +136,9 @@ struct gmem_inode {
 	bool abandoned;
 	bool closing;
 	struct work_struct split_work;
+	bool was_bound;
+	struct rcu_head readers;
+	struct work_struct unused;
 	struct mutex migrating;	/* see migrate.c */
 };
 
@@ -374,10 +382,15 @@ int gmem_set_policy_range(struct inode *inode, pgoff_t start, pgoff_t end,
 			  struct mempolicy *mpol);
 struct mempolicy *gmem_get_policy(struct vm_area_struct *vma,
 				  unsigned long addr);
+void gmem_free_policy(struct inode *inode);
 bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start, pgoff_t end);
 struct folio *gmem_alloc_folio(struct inode *inode, pgoff_t index, gfp_t gfp,
 			       unsigned int order);
 #else
+static inline void gmem_free_policy(struct inode *inode)
+{
+}
+
 static inline bool gmem_policy_is_uniform(struct inode *inode, pgoff_t start,
 					  pgoff_t end)
 {

@@ -27,6 +27,8 @@ static DEFINE_XARRAY(gmem_lost);
 #define GMEM_LOST_IN_LARGE	xa_mk_value(0)
 /* The page is a folio of its own, with one reference to be kept for good. */
 #define GMEM_LOST_KEPT		xa_mk_value(1)
+/* The same, and it may be on an LRU list, or on its way there: see lru.c. */
+#define GMEM_LOST_LISTED	xa_mk_value(2)
 
 /**
  * gmem_reserve_lost - have memory for gmem_record_lost()
@@ -62,20 +64,37 @@ void gmem_unreserve_lost(struct page *page)
 bool gmem_record_lost(struct folio *folio, struct page *page)
 {
 	bool large = folio_test_large(folio);
-	void *old;
+	void *old, *entry = GMEM_LOST_KEPT;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
 
+	if (gmem_is_movable(folio->mapping->host))
+		entry = GMEM_LOST_LISTED;
+	if (large)
+		entry = GMEM_LOST_IN_LARGE;
 	/* Does not allocate, as there is a reservation. */
-	old = xa_store(&gmem_lost, page_to_pfn(page),
-		       large ? GMEM_LOST_IN_LARGE : GMEM_LOST_KEPT, GFP_NOWAIT);
+	old = xa_store(&gmem_lost, page_to_pfn(page), entry, GFP_NOWAIT);
 	if (large) {
 		/* For finish_fault(), which maps all of a folio otherwise. */
 		folio_set_has_hwpoisoned(folio);
 		WRITE_ONCE(GMEM_I(folio->mapping->host)->has_poison, true);
 	}
 	/* An error in a page that is known, because its flag had got lost. */
+	if (old == GMEM_LOST_LISTED)
+		return false;
 	return !large && old != GMEM_LOST_KEPT;
+}
+
+/**
+ * gmem_lost_off_lru - note that a lost page is on no LRU list any more
+ * @folio:	The page, a folio of its own, locked and in a file.
+ *
+ * Context: Any.
+ */
+void gmem_lost_off_lru(struct folio *folio)
+{
+	xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_LISTED,
+		   GMEM_LOST_KEPT, GFP_NOWAIT);
 }
 
 /**
@@ -90,10 +109,14 @@ bool gmem_record_lost(struct folio *folio, struct page *page)
  */
 void gmem_adopt_lost(struct folio *folio)
 {
+	void *kept = GMEM_LOST_KEPT;
+
 	if (xa_empty(&gmem_lost))
 		return;
-	if (xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_IN_LARGE,
-		       GMEM_LOST_KEPT, GFP_NOWAIT) != GMEM_LOST_IN_LARGE)
+	if (gmem_is_movable(folio->mapping->host))
+		kept = GMEM_LOST_LISTED;
+	if (xa_cmpxchg(&gmem_lost, folio_pfn(folio), GMEM_LOST_IN_LARGE, kept,
+		       GFP_NOWAIT) != GMEM_LOST_IN_LARGE)
 		return;
 
 	folio_get(folio);
@@ -172,6 +195,8 @@ bool gmem_has_bad(struct folio *folio)
  * If one is, then the folio is never freed, which is when it is uncharged
  * otherwise.  A failure that is noticed only later finds the folio without a
  * mapping.
+ * One that an LRU list may count for its memory cgroup is uncharged when it has been
+ * taken off, see gmem_take_lost_off_lru().
  *
  * Context: Any; folio lock held.
  * Return: true if the file's reference has to be kept for good: the folio is
@@ -181,6 +206,7 @@ bool gmem_forget_lost(struct folio *folio)
 {
 	unsigned long pfn = folio_pfn(folio);
 	unsigned long last = pfn + folio_nr_pages(folio) - 1;
+	bool listed = false;
 	bool found = false;
 	void *entry;
 
@@ -189,8 +215,12 @@ bool gmem_forget_lost(struct folio *folio)
 
 	xa_for_each_range(&gmem_lost, pfn, entry, pfn, last) {
 		xa_erase(&gmem_lost, pfn);
+		listed |= entry == GMEM_LOST_LISTED;
 		found = true;
 	}
+	/* It may be on its way to a list: gmem_take_lost_off_lru() goes on. */
+	if (listed)
+		return false;
 	if (found && !gmem_is_on_lru(folio))
 		mem_cgroup_uncharge(folio);
 	return found && folio_test_large(folio);

@@ -11,7 +11,11 @@
 struct folio;
 struct page;
 
-/* Then the LRU list counts for its memory cgroup, or it is about to be put there. */
+/*
+ * Then the LRU list counts for its memory cgroup, or it is about to be put there.
+ * That says little of a folio of a single page: a new one is in a list of a CPU
+ * first, and not flagged.
+ */
 static inline bool gmem_is_on_lru(struct folio *folio)
 {
 	return folio_test_lru(folio) || folio_test_unevictable(folio);
@@ -20,6 +24,7 @@ static inline bool gmem_is_on_lru(struct folio *folio)
 void gmem_reserve_lost(struct page *page);
 void gmem_unreserve_lost(struct page *page);
 bool gmem_record_lost(struct folio *folio, struct page *page);
+void gmem_lost_off_lru(struct folio *folio);
 void gmem_adopt_lost(struct folio *folio);
 bool gmem_has_lost_in(struct folio *folio, pgoff_t start, pgoff_t end);
 bool gmem_has_lost(struct folio *folio);

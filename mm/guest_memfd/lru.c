@@ -74,7 +74,9 @@ static bool gmem_settle_folio(struct folio *folio)
 	    (folio_test_lru(folio) || folio_ref_count(folio) > refs))
 		return false;
 	/* See gmem_forget_lost(). */
-	if (!folio->mapping)
+	if (folio->mapping)
+		gmem_lost_off_lru(folio);
+	else
 		mem_cgroup_uncharge(folio);
 	return true;
 }

@@ -55,7 +55,19 @@
  * Nobody can have used the new one, as it never was uptodate.  Those that wait for
  * its lock find that it is in no file, and look again.  mm may try the same new
  * folio for another one; it is not taken while they have references to it, or they
- * would find it in another place.
+ * would find it in another place.  Others may take it, and have it uptodate: so a
+ * look-up asks for the mapping after that flag (see gmem_find_folio())::
+ *
+ *	CPU 0: migration			CPU 1: look-up
+ *
+ *	new folio into the page cache
+ *						new folio, reference
+ *	put back: mapping = NULL
+ *	mm gives it to another file,
+ *	which reads into it: uptodate
+ *						uptodate
+ *						the mapping is not ours
+ *						look again
  *
  * A folio that is not uptodate has contents that no one may see.  It is not copied,
  * and the new one is zeroed by the next look-up, as the old one would have been.
@@ -276,6 +288,9 @@ static int gmem_migrate_locked(struct inode *inode, struct folio *dst,
 	lockdep_assert_held(&GMEM_I(inode)->migrating);
 
 	if (!gmem_can_move(inode, src))
+		return -EBUSY;
+	/* No guest is disturbed for memory that cannot be used. */
+	if (gmem_has_bad(dst))
 		return -EBUSY;
 
 	gmem_invalidate_start(inode, start, end);

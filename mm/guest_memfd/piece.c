@@ -301,8 +301,10 @@ bool guest_memfd_unbind_next(struct file *file, pgoff_t *from)
 	/* Pairs with READ_ONCE() in guest_memfd_try_get_page(). */
 	WRITE_ONCE(GMEM_I(inode)->closing, true);
 	b = gmem_first_binding(inode, *from, ULONG_MAX);
-	if (b)
+	if (b) {
+		GMEM_I(inode)->was_bound = true;
 		gmem_unbind_piece(inode, b, from);
+	}
 	filemap_invalidate_unlock(inode->i_mapping);
 	return b;
 }

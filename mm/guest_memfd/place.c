@@ -189,6 +189,8 @@ static int gmem_place_range(struct gmem_place *p, struct mempolicy *policy)
  *	   read; -EPERM for MPOL_MF_MOVE_ALL without CAP_SYS_NICE; -ENOMEM.  On these
  *	   nothing has changed, and neither on -EIO if with MPOL_MF_STRICT alone
  *	   memory is on other nodes.
+ *	   Only if there were hundreds of policies in the range, -ENOMEM and -EINTR can
+ *	   leave it set in the first part.
  *	   -EIO also if with MPOL_MF_STRICT and MPOL_MF_MOVE some memory could not be
  *	   moved, and -EINTR if the task is being killed: the policy has been set, and
  *	   some memory may have been moved.

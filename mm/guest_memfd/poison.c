@@ -213,6 +213,15 @@ static void gmem_contain(struct inode *inode, pgoff_t start, pgoff_t end)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
+/* Whether an LRU list may yet count a folio that has left its file. */
+static bool gmem_stays_charged(struct folio *folio)
+{
+	/* One that is new is in a list of a CPU first, and not flagged. */
+	if (!folio_test_large(folio))
+		return true;
+	return gmem_is_on_lru(folio);
+}
+
 /**
  * guest_memfd_contain_poisoned - have clients drop a folio with a poisoned page
  * @folio:	From guest_memfd_lock_poisoned(), not mapped by user page tables
@@ -230,7 +239,7 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	pgoff_t start = folio->index;
 	struct inode *inode = NULL;
 	bool keep = true;
-	bool movable;
+	bool listed;
 	bool large;
 
 	if (mapping) {
@@ -238,13 +247,13 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 		keep = gmem_record_lost(folio, page);
 		/* The folio is in the file, so the inode has a reference. */
 		inode = igrab(mapping->host);
-		movable = gmem_is_movable(mapping->host);
+		listed = gmem_is_movable(mapping->host);
 	} else {
 		gmem_unreserve_lost(page);
-		if (!gmem_is_on_lru(folio))
+		if (!gmem_stays_charged(folio))
 			mem_cgroup_uncharge(folio);
-		/* The file is not known any more. */
-		movable = gmem_is_on_lru(folio);
+		/* The file is not known any more, nor whether it is movable. */
+		listed = gmem_stays_charged(folio);
 	}
 	large = folio_test_large(folio);
 	folio_unlock(folio);
@@ -259,7 +268,7 @@ void guest_memfd_contain_poisoned(struct folio *folio, struct page *page)
 	}
 	if (!keep)
 		folio_put(folio);
-	if (movable)
+	if (listed)
 		gmem_take_lost_off_lru(page);
 	if (inode)
 		iput(inode);

@@ -207,9 +207,7 @@ int kvm_gmem_xchg8(const struct kvm_memory_slot *slot, gfn_t gfn, u8 *val,
 /* Of a slot that follows attributes.  As kvm_gfn_in_gmem(), which asks it. */
 bool kvm_slot_gfn_is_private(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	lockdep_assert(srcu_read_lock_held(&slot->attributes_of->srcu) ||
-		       lockdep_is_held(&slot->attributes_of->slots_lock));
-
+	kvm_assert_slots_stay(slot->attributes_of);
 	return kvm_mem_is_private(slot->attributes_of, gfn);
 }
 

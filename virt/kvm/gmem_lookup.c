@@ -58,8 +58,7 @@ struct kvm *kvm_gmem_slot_kvm(const struct kvm_memory_slot *slot)
 {
 	struct kvm *kvm = slot->gmem->kvm;
 
-	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
-		       lockdep_is_held(&kvm->slots_lock));
+	kvm_assert_slots_stay(kvm);
 	return kvm;
 }
 
@@ -67,8 +66,7 @@ struct kvm *kvm_gmem_slot_kvm(const struct kvm_memory_slot *slot)
 struct guest_memfd_binding *
 kvm_gmem_slot_binding(const struct kvm_memory_slot *slot)
 {
-	lockdep_assert(srcu_read_lock_held(&slot->gmem->kvm->srcu) ||
-		       lockdep_is_held(&slot->gmem->kvm->slots_lock));
+	kvm_assert_slots_stay(slot->gmem->kvm);
 	return &slot->gmem->base;
 }
 
@@ -97,7 +95,7 @@ int kvm_gmem_get_pfn(struct kvm *kvm, const struct kvm_memory_slot *slot,
 	struct guest_memfd_page page;
 	int r;
 
-	lockdep_assert(srcu_read_lock_held(&kvm->srcu));
+	kvm_assert_slots_stay(kvm);
 
 	r = guest_memfd_get_page(&slot->gmem->base,
 				 kvm_gmem_get_index(slot, gfn), range, &page);

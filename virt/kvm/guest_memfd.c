@@ -14,9 +14,9 @@
  *
  * Locks: a binding appears and goes under slots_lock, and inside that under the
  * file's invalidate_lock held for write.  Page faults take the latter for read,
- * within kvm->srcu; release waits for them with synchronize_srcu() after it has
- * detached everything, so that a fault needs no reference to the file.  The
- * callbacks take mmu_lock inside invalidate_lock.
+ * within kvm->srcu; after release has detached everything the inode stays until
+ * they are over, so that a fault needs no reference to the file.  Release itself
+ * does not wait for them.  The callbacks take mmu_lock inside invalidate_lock.
  *
  *	CPU 0: close, last reference		CPU 1: slot is deleted
  *
@@ -49,29 +49,39 @@
 static void kvm_gmem_release(struct file *file, void *priv)
 {
 	struct kvm *kvm = priv;
-	bool any = false, more;
 	pgoff_t from = 0;
+	bool more;
 
 	/* Piece by piece: other slots can change in between. */
 	do {
 		mutex_lock(&kvm->slots_lock);
 		more = guest_memfd_unbind_next(file, &from);
 		mutex_unlock(&kvm->slots_lock);
-		any |= more;
 		cond_resched();
 	} while (more);
+}
+
+static void kvm_gmem_put(void *priv, struct rcu_head *head, rcu_callback_t func)
+{
+	struct kvm *kvm = priv;
 
 	/* Faults that found a binding attached may still use the inode. */
-	if (any)
-		synchronize_srcu_expedited(&kvm->srcu);
-
-	/* The last reference to the VM, perhaps. */
+	if (head)
+		call_srcu(&kvm->srcu, head, func);
+	/* The last reference to the VM, perhaps: then kvm_gmem_destroy_vm() waits. */
 	kvm_put_kvm(kvm);
+}
+
+/* A VM that is being destroyed has no vCPU in KVM_RUN: it does not take long. */
+void kvm_gmem_destroy_vm(struct kvm *kvm)
+{
+	srcu_barrier(&kvm->srcu);
 }
 
 static struct guest_memfd_client_ops kvm_gmem_client_ops = {
 	.name		= "[kvm-gmem]",
 	.release	= kvm_gmem_release,
+	.put		= kvm_gmem_put,
 	.restore	= kvm_gmem_hook(kvm_gmem_hook_restore),
 	.moved		= kvm_gmem_hook(kvm_gmem_hook_moved),
 	.ioctl		= kvm_gmem_ioctl,

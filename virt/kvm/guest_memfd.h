@@ -47,7 +47,16 @@ static inline void kvm_gmem_copy_slot(struct kvm_memory_slot *dest,
 	dest->attributes_of = src->attributes_of;
 }
 
+/* What keeps slots and bindings; a VM that is being destroyed has no other user. */
+static inline void kvm_assert_slots_stay(struct kvm *kvm)
+{
+	lockdep_assert(srcu_read_lock_held(&kvm->srcu) ||
+		       lockdep_is_held(&kvm->slots_lock) ||
+		       !refcount_read(&kvm->users_count));
+}
+
 void kvm_gmem_init(struct module *module);
+void kvm_gmem_destroy_vm(struct kvm *kvm);
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
 int kvm_vm_ioctl_create_guest_memfd(struct kvm *kvm,
 				    const struct kvm_create_guest_memfd __user *argp);
@@ -73,6 +82,10 @@ static inline void kvm_gmem_copy_slot(struct kvm_memory_slot *dest,
 }
 
 static inline void kvm_gmem_init(struct module *module)
+{
+}
+
+static inline void kvm_gmem_destroy_vm(struct kvm *kvm)
 {
 }
 

@@ -548,7 +548,56 @@ static void test_a_huge_hole_is_converted_at_once(void)
 	gmem_map_teardown(&m);
 }
 
+/*
+ * A CPU collects pages of locked mappings, with a reference to each, for as long as
+ * it has nothing else to do with such.
+ */
+static void *lock_page_on_cpu(void *arg)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(1, &set);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "errno %d", errno);
+	WRITE_ONCE(*(char *)arg, 1);
+	return NULL;
+}
+
+static void test_a_page_that_a_cpu_collects_has_no_user(void)
+{
+	const u64 timeouts[] = { 0, 1000, 10 * MS };
+	struct gmem_holder *holder;
+	struct gmem_conv conv;
+	struct gmem_map m;
+	pthread_t thread;
+	cpu_set_t set;
+	int i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		gmem_skip("one CPU");
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	TEST_ASSERT(!sched_setaffinity(0, sizeof(set), &set), "errno %d", errno);
+
+	gmem_conv_setup(&m, FILE_SIZE);
+	TEST_ASSERT(!mlock2(m.mem, FILE_SIZE, MLOCK_ONFAULT), "errno %d", errno);
+	for (i = 0; i < ARRAY_SIZE(timeouts); i++) {
+		pthread_create(&thread, NULL, lock_page_on_cpu, m.mem + i * P);
+		pthread_join(thread, NULL);
+		ASSERT_EQ(__gmem_convert(m.fd, i * P, P, GMEM_PRIVATE, GMEM_WAIT,
+					 timeouts[i], &conv), 0);
+	}
+	/* And one that has a user is refused as ever. */
+	holder = gmem_hold(GMEM_HOLD_PIPE, m.mem + HELD * P, P);
+	ASSERT_EQ(__gmem_convert(m.fd, HELD * P, P, GMEM_PRIVATE, GMEM_WAIT, 0,
+				 &conv), -EAGAIN);
+	ASSERT_EQ(conv.reason, 3ULL);
+	gmem_release(holder);
+	gmem_map_teardown(&m);
+}
+
 static const struct gmem_test tests[] = {
+	GMEM_TEST(test_a_page_that_a_cpu_collects_has_no_user),
 	GMEM_TEST(test_user_access_waits_and_gets_sigbus),
 	GMEM_TEST(test_user_access_goes_on_if_the_conversion_fails),
 	GMEM_TEST(test_signal_gets_a_user_access_out),

@@ -650,6 +650,62 @@ static void test_async_pf_is_in_private_memory(void)
 	gmem_free_hva(hva, GMEM_PAGE_SIZE);
 }
 
+/*
+ * The last close of a file does not wait for a vCPU that is in a page fault, which may
+ * be waiting for the thread that closes.
+ */
+struct provider {
+	struct missing_page missing;
+	bool closed;
+};
+
+static void *provide_late(void *arg)
+{
+	struct provider *p = arg;
+	u64 until = now_ms() + 20000;
+
+	while (!READ_ONCE(p->closed) && now_ms() < until)
+		usleep(1000);
+	missing_page_provide(&p->missing, 0x1234);
+	return NULL;
+}
+
+static void test_close_does_not_wait_for_a_fault(void)
+{
+	void *hva = gmem_alloc_hva(OTHER_GPA, GMEM_PAGE_SIZE);
+	struct provider p = {};
+	struct guest_fixture f;
+	pthread_t vcpu, late;
+	u64 start;
+
+	guest_start_private(&f, GMEM_PAGES(4));
+	virt_map(f.vm, OTHER_GPA, OTHER_GPA, 1);
+	vm_set_user_memory_region2(f.vm, OTHER_SLOT, 0, OTHER_GPA,
+				   GMEM_PAGE_SIZE, hva, -1, 0);
+	guest_fill(f.vcpu, GMEM_DATA_GPA, GMEM_PAGES(4), 1);
+	missing_page_init(&p.missing, hva);
+	/* The guest takes no interrupts: the vCPU waits itself. */
+	guest_cmd_set(f.vcpu, GUEST_OP_READ, OTHER_GPA, 0, 0);
+	pthread_create(&vcpu, NULL, finish_thread, f.vcpu);
+	missing_page_wait(&p.missing);
+
+	pthread_create(&late, NULL, provide_late, &p);
+	start = now_ms();
+	close(f.slot.fd);
+	start = now_ms() - start;
+	WRITE_ONCE(p.closed, true);
+	pthread_join(late, NULL);
+	pthread_join(vcpu, NULL);
+	TEST_ASSERT(start < 10000, "closed after %lu ms", start);
+	ASSERT_EQ(guest_cmd_of(f.vcpu)->value, 0x1234ULL);
+	/* The file's memory has gone, and the slot is still there. */
+	guest_cmd_set(f.vcpu, GUEST_OP_READ, GMEM_DATA_GPA, 0, 0);
+	guest_expect_private_fault(f.vcpu, GMEM_DATA_GPA);
+	f.slot.own_fd = false;
+	guest_end(&f);
+	gmem_free_hva(hva, GMEM_PAGE_SIZE);
+}
+
 /* CPUID. */
 
 static u64 guest_kvm_features(void)
@@ -717,6 +773,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_steal_time_follows_the_attribute),
 	GMEM_TEST(test_pv_eoi_is_in_private_memory),
 	GMEM_TEST(test_async_pf_is_in_private_memory),
+	GMEM_TEST(test_close_does_not_wait_for_a_fault),
 	GMEM_TEST(test_cpuid_tells_the_type_of_the_vm),
 };
 

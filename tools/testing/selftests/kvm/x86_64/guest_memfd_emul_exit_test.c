@@ -901,6 +901,32 @@ static void test_int_is_not_delivered(void)
 	check_no_delivery(guest_int, 0x21);
 }
 
+/* KVM's own page there, of VMX without APICv, is no memory for an IDT either. */
+static void test_idt_at_the_apic_exits(void)
+{
+	const u64 apic = 0xfee00000;
+	struct guest_fixture f;
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+
+	alarm(LOOP_SECONDS);
+	guest_start(&f, GMEM_PAGES(1));
+	virt_map(f.vm, apic, apic, 1);
+	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
+	vcpu_sregs_get(f.vcpu, &sregs);
+	sregs.idt.base = apic;
+	sregs.idt.limit = GMEM_PAGE_SIZE - 1;
+	vcpu_sregs_set(f.vcpu, &sregs);
+	run = f.vcpu->run;
+
+	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_ud, 0, 0);
+	ASSERT_EQ(guest_cmd_run(f.vcpu), 0);
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_INTERNAL_ERROR ||
+		    run->exit_reason == KVM_EXIT_SHUTDOWN, "exit reason %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	guest_end(&f);
+}
+
 /* An IDT in private memory that is not there is not MMIO; the event waits. */
 static void test_private_idt_is_a_memory_fault(void)
 {
@@ -956,6 +982,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_gp_is_not_delivered),
 	GMEM_TEST(test_pf_is_not_delivered),
 	GMEM_TEST(test_int_is_not_delivered),
+	GMEM_TEST(test_idt_at_the_apic_exits),
 	GMEM_TEST(test_private_idt_is_a_memory_fault),
 };
 

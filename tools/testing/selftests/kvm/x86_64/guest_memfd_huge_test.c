@@ -246,6 +246,33 @@ static void test_memory_policy_bounds_folios(void)
 	kvm_vm_free(vm);
 }
 
+/* What one call sets, or many, is one policy. */
+static void test_equal_policies_are_one(void)
+{
+	unsigned long node0 = 1;
+	struct kvm_vm *vm;
+	char *mem;
+	int fd, i;
+
+	host_set_thp("always");
+	vm = vm_create_barebones();
+	fd = vm_create_guest_memfd(vm, 2 * H, GMEM_SHARED_FLAGS);
+	mem = gmem_mmap(fd, 2 * H, 0);
+	/* Upwards, and downwards. */
+	for (i = 0; i < 512; i++) {
+		TEST_ASSERT(!syscall(SYS_mbind, mem + i * P, P, MPOL_BIND, &node0,
+				     sizeof(node0) * 8, 0), "errno %d", errno);
+		TEST_ASSERT(!syscall(SYS_mbind, mem + 2 * H - (i + 1) * P, P,
+				     MPOL_BIND, &node0, sizeof(node0) * 8, 0),
+			    "errno %d", errno);
+	}
+	gmem_allocate(fd, 0, 2 * H);
+	gmem_assert_usage(fd, 2 * H, 2 * H, "allocated");
+	munmap(mem, 2 * H);
+	close(fd);
+	kvm_vm_free(vm);
+}
+
 /*
  * When there is no large folio
  */
@@ -572,6 +599,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_allocation_is_inside_the_slot),
 	GMEM_TEST(test_slots_lose_a_folio_that_they_share),
 	GMEM_TEST(test_memory_policy_bounds_folios),
+	GMEM_TEST(test_equal_policies_are_one),
 	GMEM_TEST(test_full_group_gets_small_folios),
 	GMEM_TEST(test_failed_allocation_gets_small_folios),
 	GMEM_TEST(test_mapping_is_inside_the_slot_and_aligned),

@@ -138,6 +138,79 @@ static void test_set_policy_of_a_part_of_a_huge_page(void)
 	move_end(&f);
 }
 
+/*
+ * However many policies a call replaces, a task that allocates elsewhere does not
+ * wait for it.
+ */
+#define NR_POLICIES	60000
+
+struct allocator {
+	int fd;
+	u64 page;
+	bool stop;
+	u64 rounds;
+	u64 longest;	/* in ns */
+};
+
+static void *allocate_and_punch(void *arg)
+{
+	struct allocator *a = arg;
+
+	while (!READ_ONCE(a->stop)) {
+		u64 start = gmem_now(), ns;
+
+		gmem_allocate(a->fd, a->page * P, P);
+		ns = gmem_now() - start;
+		if (ns > a->longest)
+			WRITE_ONCE(a->longest, ns);
+		gmem_punch_hole(a->fd, a->page * P, P);
+		WRITE_ONCE(a->rounds, a->rounds + 1);
+	}
+	return NULL;
+}
+
+static void set_policies(int fd)
+{
+	u64 i;
+
+	/* Holes between them, which are one policy less. */
+	for (i = 0; i < NR_POLICIES; i++)
+		ASSERT_EQ(move_policy(fd, 2 * i * P, P, 0, 0), 0);
+}
+
+static void test_many_policies_keep_nobody_waiting(void)
+{
+	struct allocator a = { .page = 2 * NR_POLICIES };
+	u64 took, rounds, longest;
+	pthread_t thread;
+	struct kvm_vm *vm;
+
+	vm = vm_create_barebones();
+	a.fd = vm_create_guest_memfd(vm, GMEM_PAGES(2 * NR_POLICIES + 1), 0);
+	set_policies(a.fd);
+	pthread_create(&thread, NULL, allocate_and_punch, &a);
+	while (READ_ONCE(a.rounds) < 10)
+		usleep(1000);
+
+	WRITE_ONCE(a.longest, 0);
+	rounds = READ_ONCE(a.rounds);
+	took = gmem_now();
+	ASSERT_EQ(move_policy(a.fd, 0, GMEM_PAGES(2 * NR_POLICIES), 0, 0), 0);
+	took = gmem_now() - took;
+	longest = READ_ONCE(a.longest);
+	rounds = READ_ONCE(a.rounds) - rounds;
+	WRITE_ONCE(a.stop, true);
+	pthread_join(thread, NULL);
+	ksft_print_msg("%u policies: %lu us, %lu allocations, the longest %lu us\n",
+		       NR_POLICIES, took / 1000, rounds, longest / 1000);
+	TEST_ASSERT(rounds > 10 && longest < took / 2,
+		    "an allocation took %lu of %lu us, %lu rounds",
+		    longest / 1000, took / 1000, rounds);
+	set_policies(a.fd);
+	close(a.fd);
+	kvm_vm_free(vm);
+}
+
 static void test_set_policy_with_bad_arguments(void)
 {
 	static const struct {
@@ -559,6 +632,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_set_policy),
 	GMEM_TEST(test_set_policy_of_a_part_of_a_huge_page),
 	GMEM_TEST(test_set_policy_with_bad_arguments),
+	GMEM_TEST(test_many_policies_keep_nobody_waiting),
 	GMEM_TEST(test_page_in_use_does_not_move),
 	GMEM_TEST(test_soft_offline),
 	GMEM_TEST(test_compaction),

@@ -36,6 +36,7 @@ enum data_page {
 	TABLE_2_LOW,	/* all that the library allocates, in pieces of 2 MiB */
 	TABLE_2_DATA,
 	TABLE_1_DATA,	/* the data slot */
+	MSR_LIST,	/* what VMX loads when it leaves L2 */
 	NR_DATA_PAGES,
 };
 
@@ -65,6 +66,7 @@ struct nested {
 static bool is_intel;
 static u64 nested_root;		/* 0: without nested paging */
 static u64 exits_in_l2;		/* L2 leaves to the host itself */
+static u64 loads_msr;		/* on each exit of L2 to L1 */
 
 /*
  * The guests
@@ -115,6 +117,8 @@ static void l1_intel(struct vmx_pages *vmx, void *stack)
 	GUEST_ASSERT(prepare_for_vmx_operation(vmx));
 	GUEST_ASSERT(load_vmcs(vmx));
 	prepare_vmcs(vmx, l2_main, stack);
+	vmwrite(VM_EXIT_MSR_LOAD_ADDR, DATA_PAGE(MSR_LIST));
+	vmwrite(VM_EXIT_MSR_LOAD_COUNT, loads_msr);
 	for (;;) {
 		u64 reason;
 
@@ -250,9 +254,11 @@ static void start(struct nested *n, bool paging)
 
 	nested_root = paging ? DATA_PAGE(TABLE_4) : 0;
 	exits_in_l2 = 0;
+	loads_msr = 0;
 	sync_global_to_guest(n->vm, is_intel);
 	sync_global_to_guest(n->vm, nested_root);
 	sync_global_to_guest(n->vm, exits_in_l2);
+	sync_global_to_guest(n->vm, loads_msr);
 
 	n->fd = gmem_vm_to_file(n->vm);
 	add_data_slot(n);
@@ -500,6 +506,30 @@ static void test_nested_guest_goes_on_in_other_files_with_nested_paging(void)
 	check_snapshot(true);
 }
 
+/*
+ * A VM that goes away in the middle of L2: KVM leaves that, and so looks at what L1
+ * has in memory to be loaded then.
+ */
+static void test_vm_is_closed_in_the_nested_guest(void)
+{
+	struct nested n;
+
+	start(&n, false);
+	exits_in_l2 = 1;
+	loads_msr = 1;
+	sync_global_to_guest(n.vm, exits_in_l2);
+	sync_global_to_guest(n.vm, loads_msr);
+	n.data[MSR_LIST * P / sizeof(u64)] = MSR_TSC_AUX;
+	ASSERT_EQ(run(&n, STEP_IN_L2), 1ULL);
+	ASSERT_EQ(run(&n, STEP_CALL), 1ULL);
+	ASSERT_EQ(run(&n, STEP_IN_L2), 2ULL);
+	assert_nested(&n);
+	/* The files first. */
+	end_data(&n);
+	close(n.fd);
+	kvm_vm_free(n.vm);
+}
+
 /* Tables that go and come back while L2 runs: no count is lost or doubled. */
 
 #define RACE_MS		2000
@@ -578,6 +608,7 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_punched_structures_of_a_nested_guest_with_nested_paging),
 	GMEM_TEST(test_nested_guest_goes_on_in_other_files),
 	GMEM_TEST(test_nested_guest_goes_on_in_other_files_with_nested_paging),
+	GMEM_TEST(test_vm_is_closed_in_the_nested_guest),
 	GMEM_TEST(test_nested_tables_punched_under_the_nested_guest),
 };
 

@@ -561,6 +561,110 @@ DIRECT_MMU_TEST(test_accessed_and_dirty_bits_are_set)
 
 /* What KVM emulates. */
 
+/*
+ * The stack for exceptions of user mode is in a page that once was a page table, so
+ * that KVM has it write-protected, if it shadows page tables.  The CPU pushes with
+ * the rights of the kernel, although it is user mode that it leaves.
+ */
+#define USER_CS		0x2b
+#define USER_DS		0x33
+/* Of the 64-bit TSS. */
+#define TSS_RSP0	4
+#define PTE_USER	BIT_ULL(2)
+
+static u64 other_cr3, user_stack;
+
+static void guest_user_code(void)
+{
+	asm volatile("ud2");
+}
+
+static u64 guest_enter_user_mode(void)
+{
+	u64 cr3 = get_cr3();
+
+	/* As the root of another address space, and back. */
+	asm volatile("mov %0, %%cr3" : : "r"(other_cr3) : "memory");
+	asm volatile("mov %0, %%cr3" : : "r"(cr3) : "memory");
+	asm volatile("pushq %[ss]\n"
+		     "pushq %[sp]\n"
+		     "pushq $2\n"
+		     "pushq %[cs]\n"
+		     "pushq %[ip]\n"
+		     "iretq\n"
+		     : : [ss]"i"(USER_DS), [sp]"r"(user_stack),
+			 [cs]"i"(USER_CS), [ip]"r"(guest_user_code) : "memory");
+	return 0;
+}
+
+static void guest_ud_handler(struct ex_regs *regs)
+{
+	GUEST_SYNC_ARGS(1, regs->cs, regs->rip == (u64)guest_user_code, 0, 0);
+}
+
+/* Let user mode have a page, at each level. */
+static void map_for_user(struct kvm_vm *vm, u64 gva)
+{
+	u64 *table = addr_gpa2hva(vm, vm->pgd);
+	int shift;
+
+	for (shift = 39; ; shift -= 9) {
+		u64 *pte = &table[gva >> shift & 511];
+
+		*pte |= PTE_USER;
+		if (shift == 12)
+			return;
+		table = addr_gpa2hva(vm, *pte & GENMASK_ULL(51, 12));
+	}
+}
+
+static void set_up_user_mode(struct only *o, u64 stack)
+{
+	struct kvm_sregs sregs;
+	u64 *gdt;
+	void *tss;
+
+	vm_install_exception_handler(o->vm, UD_VECTOR, guest_ud_handler);
+	vcpu_sregs_get(o->vcpu, &sregs);
+	gdt = addr_gva2hva(o->vm, sregs.gdt.base);
+	gdt[USER_CS / 8] = 0x00affa000000ffffULL;
+	gdt[USER_DS / 8] = 0x00cff2000000ffffULL;
+	tss = addr_gva2hva(o->vm, sregs.tr.base);
+	memcpy(tss + TSS_RSP0, &stack, sizeof(stack));
+	map_for_user(o->vm, (u64)guest_user_code);
+}
+
+static void test_exception_of_user_mode_on_a_page_table(void)
+{
+	struct only o;
+	struct ucall uc;
+	u64 gva, *root;
+
+	/* What it is about is a loop in the kernel. */
+	alarm(60);
+	only_start(&o, 1);
+	gva = vm_vaddr_alloc_page(o.vm);
+	root = addr_gva2hva(o.vm, gva);
+	set_up_user_mode(&o, gva + GMEM_PAGE_SIZE);
+	memcpy(root, addr_gpa2hva(o.vm, o.vm->pgd), GMEM_PAGE_SIZE);
+	other_cr3 = addr_gva2gpa(o.vm, gva);
+	user_stack = gva + GMEM_PAGE_SIZE;
+	sync_global_to_guest(o.vm, other_cr3);
+	sync_global_to_guest(o.vm, user_stack);
+
+	guest_cmd_set(o.vcpu, GUEST_OP_CALL, (u64)guest_enter_user_mode, 0, 0);
+	ASSERT_EQ(guest_cmd_run(o.vcpu), 0);
+	ASSERT_EQ(get_ucall(o.vcpu, &uc), (u64)UCALL_SYNC);
+	ASSERT_EQ(uc.args[2], (u64)USER_CS);
+	ASSERT_EQ(uc.args[3], 1ULL);
+	/* It has pushed there. */
+	ASSERT_EQ(root[511], (u64)USER_DS);
+	only_end(&o);
+}
+
+TDP_MMU_TEST(test_exception_of_user_mode_on_a_page_table)
+DIRECT_MMU_TEST(test_exception_of_user_mode_on_a_page_table)
+
 static void test_string_instructions_of_devices(void)
 {
 	struct only o;
@@ -819,6 +923,8 @@ static const struct gmem_test tests[] = {
 	GMEM_TEST(test_guest_edits_its_pde_direct_mmu),
 	GMEM_TEST(test_accessed_and_dirty_bits_are_set_tdp_mmu),
 	GMEM_TEST(test_accessed_and_dirty_bits_are_set_direct_mmu),
+	GMEM_TEST(test_exception_of_user_mode_on_a_page_table_tdp_mmu),
+	GMEM_TEST(test_exception_of_user_mode_on_a_page_table_direct_mmu),
 	GMEM_TEST(test_string_instructions_of_devices_tdp_mmu),
 	GMEM_TEST(test_string_instructions_of_devices_direct_mmu),
 	GMEM_TEST(test_forced_emulation_tdp_mmu),
