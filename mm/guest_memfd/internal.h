@@ -124,7 +124,7 @@ struct gmem_inode {
 	unsigned long flags;
 	struct rb_root_cached bindings;
 	struct shared_policy policy;
-	struct mutex policy_lock;
+	struct mutex policy_lock;	/* see policy.c */
 	struct list_head files;
 	atomic_long_t nr_huge;
 	struct xarray prepared;

@@ -120,8 +120,6 @@ void gmem_adopt_lost(struct folio *folio)
 		return;
 
 	folio_get(folio);
-	if (gmem_is_movable(folio->mapping->host))
-		gmem_take_off_lru(folio);
 }
 
 /**

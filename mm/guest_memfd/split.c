@@ -142,6 +142,8 @@ static int gmem_end_split(struct gmem_split *s, int ret)
 	for (i = 0; i < nr; i++) {
 		folio = page_folio(s->head + i);
 		gmem_adopt_lost(folio);
+		if (gmem_is_movable(s->inode) && gmem_has_lost(folio))
+			gmem_take_off_lru(folio);
 		gmem_adopt_prepared(s->inode, folio, s->client);
 	}
 	return 0;
