@@ -313,6 +313,8 @@ int guest_memfd_get_run(struct file *file, u64 offset, u64 *size, bool *shared,
 			u64 *resident);
 bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index,
 			   bool *pending);
+bool guest_memfd_next_shared(struct guest_memfd_binding *binding, pgoff_t *start,
+			     pgoff_t *end);
 struct inode *guest_memfd_get_pending(struct guest_memfd_binding *binding,
 				      pgoff_t index);
 void guest_memfd_wait_pending(struct inode *inode, pgoff_t index);

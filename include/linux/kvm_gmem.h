@@ -188,6 +188,8 @@ bool kvm_arch_gmem_unmap(struct kvm *kvm, struct kvm_gfn_range *range);
 
 int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
 		  int offset, int len);
+int kvm_gmem_read_private(const struct kvm_memory_slot *slot, gfn_t gfn,
+			  void *data, int offset, int len);
 int kvm_gmem_write(const struct kvm_memory_slot *slot, gfn_t gfn,
 		   const void *data, int offset, int len);
 int kvm_gmem_cmpxchg(const struct kvm_memory_slot *slot, gfn_t gfn, void *old,
@@ -203,6 +205,8 @@ kvm_pfn_t kvm_gmem_to_pfn(const struct kvm_memory_slot *slot, gfn_t gfn,
 
 bool kvm_gmem_is_private(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			 gfn_t gfn);
+bool kvm_gmem_next_shared(const struct kvm_memory_slot *slot, gfn_t *first,
+			  gfn_t *end);
 bool kvm_gmem_file_is_private(const struct kvm_memory_slot *slot, gfn_t gfn,
 			      bool *pending);
 void kvm_gmem_wait_conversion(struct kvm_vcpu *vcpu,

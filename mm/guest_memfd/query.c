@@ -35,6 +35,33 @@ bool guest_memfd_is_shared(struct guest_memfd_binding *binding, pgoff_t index,
 EXPORT_SYMBOL_GPL(guest_memfd_is_shared);
 
 /**
+ * guest_memfd_next_shared - find what of a convertible file is shared
+ * @binding:	The binding.
+ * @start:	Page index in the file to begin with; becomes the first one of a run.
+ * @end:	Page index after the last to look at; becomes the end of the run.
+ *
+ * Context: Process context, may sleep; takes invalidate_lock for read.  In a
+ *	    read-side section as for guest_memfd_get_page().
+ * Return: false if nothing is, the file has been closed, or nothing of it can be
+ *	   private; or if the task is being killed.
+ */
+bool guest_memfd_next_shared(struct guest_memfd_binding *binding, pgoff_t *start,
+			     pgoff_t *end)
+{
+	struct inode *inode = gmem_binding_inode(binding);
+	bool found;
+
+	if (!inode || !gmem_is_convertible(inode))
+		return false;
+	if (gmem_lock_shared_killable(inode))
+		return false;
+	found = gmem_next_shared(inode, start, end);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return found;
+}
+EXPORT_SYMBOL_GPL(guest_memfd_next_shared);
+
+/**
  * guest_memfd_get_pending - see whether a page is becoming private
  * @binding:	The binding.
  * @index:	Page index in the file, not in the binding.

@@ -116,6 +116,47 @@ int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
 	return 0;
 }
 
+/* Under the lock of the map: what the file says does not change. */
+static bool kvm_gmem_mapped_is_private(const struct kvm_memory_slot *slot,
+				       gfn_t gfn)
+{
+	struct kvm *kvm = kvm_gmem_slot_kvm(slot);
+
+	return kvm_gmem_is_private(kvm, slot, gfn);
+}
+
+/**
+ * kvm_gmem_read_private - read what is in private memory, if it is
+ * @slot:	a slot with a file, of a VM with private memory
+ * @gfn:	the gfn
+ * @data:	kernel memory to read into
+ * @offset:	where in the page to begin
+ * @len:	how much; not beyond the end of the page
+ *
+ * What is read has been written by the guest, or was made private by userspace with
+ * its contents.  As long as the guest does not share the page, nobody else can
+ * change it.
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: 0; -EFAULT if the gfn is shared, or there is no page
+ */
+int kvm_gmem_read_private(const struct kvm_memory_slot *slot, gfn_t gfn,
+			  void *data, int offset, int len)
+{
+	struct guest_memfd_map map;
+	int r = -EFAULT;
+
+	if (kvm_gmem_map(slot, gfn, offset, len, false, &map))
+		return -EFAULT;
+
+	if (kvm_gmem_mapped_is_private(slot, gfn)) {
+		kvm_gmem_copy(data, map.addr + offset, len);
+		r = 0;
+	}
+	guest_memfd_unmap_page(&map);
+	return r;
+}
+
 /**
  * kvm_gmem_write - write guest memory in the slot's file
  * @slot:	the slot

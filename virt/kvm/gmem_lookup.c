@@ -124,6 +124,48 @@ bool kvm_gmem_file_is_private(const struct kvm_memory_slot *slot, gfn_t gfn,
 }
 
 /**
+ * kvm_gmem_next_shared - find gfns of a slot that are shared and could be private
+ * @slot:	a slot of a VM with private memory
+ * @first:	where to begin; becomes the first such gfn
+ * @end:	the gfn after the last one to look at; becomes the end of the run
+ *
+ * Context: Process context, within kvm->srcu; may sleep.
+ * Return: false if there is none
+ */
+bool kvm_gmem_next_shared(const struct kvm_memory_slot *slot, gfn_t *first,
+			  gfn_t *end)
+{
+	struct kvm *kvm = kvm_gmem_slot_kvm(slot);
+	gfn_t gfn, start, last;
+	pgoff_t from, to;
+
+	if (kvm_slot_is_gmem_only(slot)) {
+		from = kvm_gmem_get_index(slot, *first);
+		to = from + (*end - *first);
+		if (!guest_memfd_next_shared(kvm_gmem_slot_binding(slot), &from,
+					     &to))
+			return false;
+		*end = *first + (to - kvm_gmem_get_index(slot, *first));
+		*first += from - kvm_gmem_get_index(slot, *first);
+		return true;
+	}
+
+	/* A run can end with the last gfn that there is. */
+	for (gfn = *first; gfn < *end; gfn = last + 1) {
+		u64 attributes = kvm_get_memory_attributes_run(kvm, gfn, &start,
+							       &last);
+
+		last = min(last, *end - 1);
+		if (attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE)
+			continue;
+		*first = gfn;
+		*end = last + 1;
+		return true;
+	}
+	return false;
+}
+
+/**
  * kvm_gmem_is_private - whether the guest's accesses to a gfn are private
  * @kvm:	the VM
  * @slot:	the gfn's slot, or NULL
