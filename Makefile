@@ -14,7 +14,7 @@ help:		## this text
 	@echo 'TOPIC=NAME     refresh: the topic of new mails'
 	@echo 'ONLY="A B"     check, check-all: only these parts, see their heads'
 	@echo 'TESTS=PATTERN  test: only the tests whose name matches'
-	@echo 'KERNEL=NAME    test: only on default, debug, shadow, debug_shadow, module (or canary)'
+	@echo 'KERNEL=NAME    test: only on default, debug, shadow, debug_shadow, module, intel (or canary)'
 	@echo 'MACHINES=N     test: N test machines at a time, 3 to 4 GiB each'
 	@echo 'BENCH="A B"    bench: only these columns, see the head of bench.sh'
 
