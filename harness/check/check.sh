@@ -7,7 +7,7 @@
 #          can fail ("canary"). New files must be clean; touched files must not
 #          have more findings of any kind than the base has.
 # Inputs:  the series; ONLY="tree style" to run some of: tree style docs compile
-#          cocci qemu scripts.
+#          qemu scripts; and cocci, which takes long and is not run otherwise.
 # Outputs: build/export, build/check/, build/logs/check-*.log; exit status.
 
 . "$(dirname "$0")/../lib.inc.sh"
@@ -78,7 +78,7 @@ if wanted compile; then
 	check 'W=1 and sparse: touched files against base' compile_touched
 	canary 'code that sparse and W=1 dislike' 'noderef' compile_canary
 fi
-if wanted cocci; then
+if [[ " ${ONLY:-} " == *' cocci '* ]]; then
 	need coccinelle
 	check 'coccinelle: new files' cocci_new
 	canary 'what was freed is used' 'reference preceded by free' cocci_canary
