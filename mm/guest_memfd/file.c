@@ -258,12 +258,14 @@ static int gmem_release(struct inode *inode, struct file *file)
 	gmem_remove_all(inode);
 	if (gi->was_bound) {
 		ihold(inode);
+		/* gmem_unused() drops its own, perhaps before this is through. */
+		__module_get(ops->owner);
 		ops->put(file->private_data, &gi->readers, gmem_no_readers);
 	} else {
 		gmem_give_up(inode);
 		ops->put(file->private_data, NULL, NULL);
-		module_put(ops->owner);
 	}
+	module_put(ops->owner);
 	return 0;
 }
 

@@ -847,27 +847,27 @@ static u64 guest_int(void)
 	return 1;
 }
 
-static void idt_at_other(struct kvm_vcpu *vcpu)
+static void idt_at(struct kvm_vcpu *vcpu, u64 base)
 {
 	struct kvm_sregs sregs;
 
 	vcpu_sregs_get(vcpu, &sregs);
-	sregs.idt.base = OTHER_GPA;
+	sregs.idt.base = base;
 	sregs.idt.limit = GMEM_PAGE_SIZE - 1;
 	vcpu_sregs_set(vcpu, &sregs);
 }
 
-static void check_no_delivery(u64 (*fn)(void), u8 vector)
+static void check_no_delivery_at(u64 base, u64 (*fn)(void), u8 vector)
 {
-	u64 gpa = OTHER_GPA + vector * sizeof(struct idt_entry);
+	u64 gpa = base + vector * sizeof(struct idt_entry);
 	struct guest_fixture f;
 	struct kvm_run *run;
 
 	alarm(LOOP_SECONDS);
 	guest_start(&f, GMEM_PAGES(1));
-	virt_map(f.vm, OTHER_GPA, OTHER_GPA, 1);
+	virt_map(f.vm, base, base, 1);
 	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
-	idt_at_other(f.vcpu);
+	idt_at(f.vcpu, base);
 	run = f.vcpu->run;
 
 	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)fn, 0, 0);
@@ -879,6 +879,11 @@ static void check_no_delivery(u64 (*fn)(void), u8 vector)
 	ASSERT_EQ(run->internal.ndata, 5);
 	ASSERT_EQ(run->internal.data[3], gpa);
 	guest_end(&f);
+}
+
+static void check_no_delivery(u64 (*fn)(void), u8 vector)
+{
+	check_no_delivery_at(OTHER_GPA, fn, vector);
 }
 
 static void test_ud_is_not_delivered(void)
@@ -904,27 +909,7 @@ static void test_int_is_not_delivered(void)
 /* KVM's own page there, of VMX without APICv, is no memory for an IDT either. */
 static void test_idt_at_the_apic_exits(void)
 {
-	const u64 apic = 0xfee00000;
-	struct guest_fixture f;
-	struct kvm_sregs sregs;
-	struct kvm_run *run;
-
-	alarm(LOOP_SECONDS);
-	guest_start(&f, GMEM_PAGES(1));
-	virt_map(f.vm, apic, apic, 1);
-	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
-	vcpu_sregs_get(f.vcpu, &sregs);
-	sregs.idt.base = apic;
-	sregs.idt.limit = GMEM_PAGE_SIZE - 1;
-	vcpu_sregs_set(f.vcpu, &sregs);
-	run = f.vcpu->run;
-
-	guest_cmd_set(f.vcpu, GUEST_OP_CALL, (u64)guest_ud, 0, 0);
-	ASSERT_EQ(guest_cmd_run(f.vcpu), 0);
-	TEST_ASSERT(run->exit_reason == KVM_EXIT_INTERNAL_ERROR ||
-		    run->exit_reason == KVM_EXIT_SHUTDOWN, "exit reason %u (%s)",
-		    run->exit_reason, exit_reason_str(run->exit_reason));
-	guest_end(&f);
+	check_no_delivery_at(0xfee00000, guest_ud, UD_VECTOR);
 }
 
 /* An IDT in private memory that is not there is not MMIO; the event waits. */
@@ -940,7 +925,7 @@ static void test_private_idt_is_a_memory_fault(void)
 	vcpu_init_descriptor_tables(f.vcpu);
 	memcpy(hva, addr_gva2hva(f.vm, f.vm->idt), GMEM_PAGE_SIZE);
 	guest_do(f.vcpu, GUEST_OP_NOP, 0, 0, 0);
-	idt_at_other(f.vcpu);
+	idt_at(f.vcpu, OTHER_GPA);
 	vm_set_user_memory_region2(f.vm, OTHER_SLOT, 0, OTHER_GPA,
 				   GMEM_PAGE_SIZE, hva, -1, 0);
 	vm_mem_set_private(f.vm, OTHER_GPA, GMEM_PAGE_SIZE);
