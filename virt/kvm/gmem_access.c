@@ -116,15 +116,6 @@ int kvm_gmem_read(const struct kvm_memory_slot *slot, gfn_t gfn, void *data,
 	return 0;
 }
 
-/* Under the lock of the map: what the file says does not change. */
-static bool kvm_gmem_mapped_is_private(const struct kvm_memory_slot *slot,
-				       gfn_t gfn)
-{
-	struct kvm *kvm = kvm_gmem_slot_kvm(slot);
-
-	return kvm_gmem_is_private(kvm, slot, gfn);
-}
-
 /**
  * kvm_gmem_read_private - read what is in private memory, if it is
  * @slot:	a slot with a file, of a VM with private memory
@@ -134,8 +125,8 @@ static bool kvm_gmem_mapped_is_private(const struct kvm_memory_slot *slot,
  * @len:	how much; not beyond the end of the page
  *
  * What is read has been written by the guest, or was made private by userspace with
- * its contents.  As long as the guest does not share the page, nobody else can
- * change it.
+ * its contents.  Userspace cannot write it while it is private; it can make the page
+ * shared again, and then the next read fails.
  *
  * Context: Process context, within kvm->srcu; may sleep.
  * Return: 0; -EFAULT if the gfn is shared, or there is no page
@@ -149,7 +140,8 @@ int kvm_gmem_read_private(const struct kvm_memory_slot *slot, gfn_t gfn,
 	if (kvm_gmem_map(slot, gfn, offset, len, false, &map))
 		return -EFAULT;
 
-	if (kvm_gmem_mapped_is_private(slot, gfn)) {
+	/* The lock of the map keeps what the file says. */
+	if (kvm_gmem_is_private(kvm_gmem_slot_kvm(slot), slot, gfn)) {
 		kvm_gmem_copy(data, map.addr + offset, len);
 		r = 0;
 	}

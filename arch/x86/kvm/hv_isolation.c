@@ -36,7 +36,6 @@
 #include "cpuid.h"
 #include "hyperv.h"
 #include "hv_isolation.h"
-#include "trace.h"
 #include "x86.h"
 
 /* Gfns that are read at a time. */
