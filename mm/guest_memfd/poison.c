@@ -102,7 +102,7 @@
  *
  * Of a large folio only the page is lost.  So such a folio stays in the file if it
  * has a page that is recorded, or has the flag while there is a reference that can
- * be the one on the left; the hole waits, and splits it.  See gmem_freeze_large().
+ * be the one on the left; the hole waits, and splits it.  See gmem_may_leave().
  *
  * The folio is locked first, to find the inode and get a reference to that: as
  * long as a folio is in a file, so long has its inode one, since release removes
@@ -122,6 +122,25 @@
 #include "poison.h"
 
 /*
+ * Whether a folio, of which the caller has a reference, is in a guest_memfd.  It is
+ * looked at under the lock with which folios leave a file.  So what takes it out
+ * later than that can see the reference, and the flag.
+ */
+static bool gmem_is_in_file(struct folio *folio)
+{
+	struct address_space *mapping = READ_ONCE(folio->mapping);
+	bool in_file;
+
+	if (!gmem_owns_folio(folio))
+		return false;
+
+	xa_lock_irq(&mapping->i_pages);
+	in_file = folio->mapping == mapping;
+	xa_unlock_irq(&mapping->i_pages);
+	return in_file;
+}
+
+/*
  * Take a reference to the folio if it is in a guest_memfd; it then can leave the
  * file, but not be used again.
  *
@@ -130,8 +149,7 @@
  * thawed, so that it cannot be preempted by this task, and the wait is as short
  * as that.  Look-ups in the page cache rely on the same.
  * A conversion freezes for a few instructions.
- * A split does for as long as it takes to write the struct pages of one folio, and
- * so does the removal of a large one.
+ * A split does for as long as it takes to write the struct pages of one folio.
  */
 static struct folio *gmem_get_if_owned(struct page *page)
 {
@@ -148,7 +166,7 @@ static struct folio *gmem_get_if_owned(struct page *page)
 			break;
 		cpu_relax();
 	}
-	if (folio && !gmem_owns_folio(folio)) {
+	if (folio && !gmem_is_in_file(folio)) {
 		folio_put(folio);
 		folio = NULL;
 	}

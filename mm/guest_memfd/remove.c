@@ -90,38 +90,35 @@ static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
 
 /*
  * A large folio with a lost page has to be split first, or all of it is lost.
- * memory_failure() sets the flag of a page, takes a reference, waits for the folio
- * lock, which the caller has, and records the page.  So this looks for the record,
- * and then for a reference; the flags have to be looked at only if there is one::
+ * memory_failure() sets the flag of a page, takes a reference, looks whether the folio
+ * is in the file, waits for the folio lock, which the caller has, and records the page.
+ * So this looks for the record, and then for a reference; the flags have to be looked
+ * at only if there is one.  The lock of the page cache is held by both while they
+ * look, so that they agree on what they have seen::
  *
  *	CPU 0: memory_failure()			CPU 1: punch a hole
  *
  *						lock folio
- *	set PG_hwpoison				no record
- *						freeze the count
- *	folio_try_get(): frozen, again		take folio out of the file
- *						unfreeze
- *	is not ours any more			unlock
+ *						lock page cache
+ *						no record
+ *						no reference, or no flag
+ *	set PG_hwpoison				take folio out of the file
+ *	folio_try_get()				unlock page cache
+ *	lock page cache (waits)
+ *	is not ours any more			unlock folio
  *
- * Returns false if the folio stays.  Otherwise it can leave the file, and its count
- * has to be unfrozen then, to @frozen, unless that is 0.
+ * If CPU 0 has the lock first, then CPU 1 finds reference and flag.
  */
-static bool gmem_freeze_large(struct folio *folio, int *frozen)
+static bool gmem_may_leave(struct folio *folio)
 {
-	int refs = gmem_folio_refs(folio);
-
-	*frozen = 0;
 	if (!folio_test_large(folio) ||
 	    READ_ONCE(GMEM_I(folio->mapping->host)->abandoned))
 		return true;
 	if (gmem_has_lost(folio))
 		return false;
 
-	if (!folio_ref_freeze(folio, refs))
-		return !gmem_has_bad(folio);
-
-	*frozen = refs;
-	return true;
+	return folio_ref_count(folio) == gmem_folio_refs(folio) ||
+	       !gmem_has_bad(folio);
 }
 
 /*
@@ -204,7 +201,6 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 	struct folio *folio;
 	pgoff_t index = end;
 	unsigned int i;
-	int frozen;
 
 	gmem_assert_locked_write(inode);
 
@@ -215,14 +211,12 @@ static pgoff_t gmem_remove_batch(struct inode *inode, struct folio *first,
 			index = folio->index;
 			break;
 		}
-		if (!gmem_freeze_large(folio, &frozen)) {
+		if (!gmem_may_leave(folio)) {
 			index = folio->index;
 			folio_unlock(folio);
 			break;
 		}
 		gmem_delete_folio(inode, &xas, folio, &deleted);
-		if (frozen)
-			folio_ref_unfreeze(folio, frozen);
 		index = folio_next_index(folio);
 		/* The client of its other part has not been told. */
 		VM_WARN_ON_ONCE_FOLIO(index > end, folio);
