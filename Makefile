@@ -126,7 +126,7 @@ compare: assemble ## the base's own KVM selftests on the base and on ours
 check: assemble	## the series as patches: applies, builds clean, style
 	@$H/check/check.sh
 
-check-topics:	## is each topic right without those after it?  Takes hours
+check-topics:	## is each topic right without those after it?  Takes 2 hours; more with LONG=1
 	@$H/check/topics.sh
 
 apply:		## the series on another 6.1.y: TREE=DIR

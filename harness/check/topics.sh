@@ -5,8 +5,8 @@
 #
 # Purpose: at the end of each topic the tree builds in all configurations, boots,
 #          and the tests that are in it pass.
-# Inputs:  the series; ONLY="topic topic"; TESTS=PATTERN; LONG= for the tests of
-#          "make test" only.
+# Inputs:  the series; ONLY="topic topic"; TESTS=PATTERN; LONG=1 for the tests of
+#          "make test-all" on these machines, too.
 #          A topic's machine runs while the next topics are built.
 # Outputs: build/topic/, build/logs/check-*.log; one line per check; exit status.
 
@@ -61,7 +61,7 @@ run_tests() {
 		done
 		: >"$at/running"
 	) 9>"$work/at/turn"
-	BUILD_DIR=$at PRESENT=1 LONG=${LONG-1} "$TOP/harness/test/test.sh" default >"$at/log" 2>&1 </dev/null || rc=$?
+	BUILD_DIR=$at PRESENT=1 LONG=${LONG-} "$TOP/harness/test/test.sh" default >"$at/log" 2>&1 </dev/null || rc=$?
 	rm "$at/running"
 	say "$rc" >"$at/rc"
 }
