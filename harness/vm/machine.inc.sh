@@ -17,9 +17,10 @@
 TESTS=${TESTS:-*}
 # Seconds beyond a test's limit before its machine is given up.
 GRACE=${GRACE:-120}
-# built COMMAND: whether the program that it begins with was built.
+# built COMMAND: whether the program that it begins with, or that env runs, was built.
 built() {
 	local prog=${1%% *}
+	[[ ! $1 =~ ^env\ .*/tests/([^\ ]+) ]] || prog=${BASH_REMATCH[1]}
 	[[ ! ${PRESENT:-} || $prog != */* || -x $BUILD/tests/$prog ]]
 }
 

@@ -13,7 +13,30 @@
 VM_MEM=${VM_MEM:-3072}
 VM_CPUS=${VM_CPUS:-2}
 VM_ACCEL=${VM_ACCEL:-tcg,thread=multi}
-QEMU=${QEMU:-qemu-system-x86_64}
+
+# qemu_program: QEMU if that is set, or a copy of the machine's that does not lose
+# guests; it finds its firmware and modules by way of its own place.
+qemu_program() {
+	local theirs=/usr/bin/qemu-system-x86_64 out=$BUILD/qemu-vm/usr/bin/qemu-system-x86_64
+	if [[ ${QEMU:-} ]]; then
+		say "$QEMU"
+		return
+	fi
+	(
+		mkdir -p "${out%/*}"
+		flock 9
+		[[ ! -x $out || $out -ot $theirs || $out -ot $TOP/harness/vm/mend-qemu.py ]] || exit 0
+		ln -sfn /usr/share "$BUILD/qemu-vm/usr/share"
+		ln -sfn /usr/lib "$BUILD/qemu-vm/usr/lib"
+		if ! python3 "$TOP/harness/vm/mend-qemu.py" "$theirs" "$out.new"; then
+			echo "QEMU is used as it is: it can lose guests" >&2
+			cp "$theirs" "$out.new"
+		fi
+		chmod +x "$out.new"
+		mv "$out.new" "$out"
+	) 9>"$BUILD/lock.qemu-vm"
+	say "$out"
+}
 
 # vm_config DIR NAME=VALUE...: /run/NAME in the machine, as a second archive
 # behind initramfs.cpio in DIR/initrd.
@@ -53,7 +76,7 @@ vm_start() {
 	[ -f "$kernel" ] || die "no kernel $kernel; try: make kernel"
 	[ -f "$dir/initrd" ] || die "no $dir/initrd; vm_config comes first"
 	rm -f "$dir/console.log"
-	timeout --foreground -k 10 "$seconds" "$QEMU" "${args[@]}" \
+	timeout --foreground -k 10 "$seconds" "$(qemu_program)" "${args[@]}" \
 		${VM_ARGS:+"${VM_ARGS[@]}"} \
 		-kernel "$kernel" -initrd "$dir/initrd" \
 		-serial "file:$dir/console.log" -serial "$serial1" \
