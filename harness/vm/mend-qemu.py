@@ -19,14 +19,18 @@ page tables that are any memory of the host: mostly a triple fault at once.  7.2
 10.0 do so.  Interrupts of the 8259 for x87 errors are no system's of today, so
 the copy does not clear the bit.
 
-Exit status 1, and no OUT, unless the machine code is there once.
+Exit status 1, and no OUT, unless the machine code is there once: the instruction that
+clears the bit, and close behind it, in cpu_set_ignne(), the one that sets it in the
+same word.
 """
 
 import re
 import sys
 
-# andl $~HF2_IGNNE_MASK, disp32(%rax): the result of the cast to X86CPU.
-CLEAR = re.compile(rb"\x81\xa0..\0\0\x7f\xff\xff\xff", re.DOTALL)
+# andl $~HF2_IGNNE_MASK, disp32(%rax): the result of the cast to X86CPU; and
+# orl $HF2_IGNNE_MASK, disp32(%rax).
+PAIR = re.compile(rb"\x81\xa0(..\0\0)\x7f\xff\xff\xff(?=.{,256}?\x81\x88\1\x80\0\0\0)",
+                  re.DOTALL)
 NOP10 = bytes.fromhex("662e0f1f840000000000")
 
 
@@ -34,7 +38,7 @@ def main():
     source, target = sys.argv[1:]
     with open(source, "rb") as f:
         code = f.read()
-    found = [m.start() for m in CLEAR.finditer(code)]
+    found = [m.start() for m in PAIR.finditer(code)]
     if len(found) != 1:
         sys.exit(f"mend-qemu: {len(found)} places instead of one; another version or "
                  "build of QEMU?")

@@ -14,27 +14,33 @@ VM_MEM=${VM_MEM:-3072}
 VM_CPUS=${VM_CPUS:-2}
 VM_ACCEL=${VM_ACCEL:-tcg,thread=multi}
 
-# qemu_program: QEMU if that is set, or a copy of the machine's that does not lose
-# guests; it finds its firmware and modules by way of its own place.
+# qemu_program: QEMU if that is set; or a copy of Debian's that does not lose guests,
+# which finds firmware and modules by way of its own place; or what PATH has.
 qemu_program() {
-	local theirs=/usr/bin/qemu-system-x86_64 out=$BUILD/qemu-vm/usr/bin/qemu-system-x86_64
-	if [[ ${QEMU:-} ]]; then
-		say "$QEMU"
+	local theirs=/usr/bin/qemu-system-x86_64 mend=$TOP/harness/vm/mend-qemu.py
+	local dir=$BUILD/qemu-vm/usr key
+	local out=$dir/bin/qemu-system-x86_64
+	if [[ ${QEMU:-} || ! -x $theirs ]]; then
+		say "${QEMU:-qemu-system-x86_64}"
 		return
 	fi
+	key=$(sha256sum "$theirs" "$mend")
+	mkdir -p "$dir/bin"
 	(
-		mkdir -p "${out%/*}"
 		flock 9
-		[[ ! -x $out || $out -ot $theirs || $out -ot $TOP/harness/vm/mend-qemu.py ]] || exit 0
-		ln -sfn /usr/share "$BUILD/qemu-vm/usr/share"
-		ln -sfn /usr/lib "$BUILD/qemu-vm/usr/lib"
-		if ! python3 "$TOP/harness/vm/mend-qemu.py" "$theirs" "$out.new"; then
-			echo "QEMU is used as it is: it can lose guests" >&2
-			cp "$theirs" "$out.new"
-		fi
+		[[ $(cat "$dir/key" 2>/dev/null) != "$key" ]] || exit 0
+		rm -f "$out"
+		ln -sfn /usr/share "$dir/share"
+		ln -sfn /usr/lib "$dir/lib"
+		python3 "$mend" "$theirs" "$out.new" || exit 0
 		chmod +x "$out.new"
 		mv "$out.new" "$out"
+		say "$key" >"$dir/key"
 	) 9>"$BUILD/lock.qemu-vm"
+	if [[ ! -x $out ]]; then
+		echo "QEMU is used as it is: it can lose guests" >&2
+		out=$theirs
+	fi
 	say "$out"
 }
 

@@ -111,6 +111,8 @@ static void gmem_count_deleted(struct inode *inode, struct gmem_deleted *d)
  */
 static bool gmem_may_leave(struct folio *folio)
 {
+	lockdep_assert_held(&folio->mapping->i_pages.xa_lock);
+
 	if (!folio_test_large(folio) ||
 	    READ_ONCE(GMEM_I(folio->mapping->host)->abandoned))
 		return true;

@@ -745,24 +745,20 @@ static void prepare_two_runs(struct hv *h)
 static void test_immediate_exit_between_runs(void)
 {
 	struct kvm_regs before, after;
-	struct kvm_run *run;
 	struct hv h;
 
 	start(&h, true);
-	run = h.vcpu->run;
 	prepare_two_runs(&h);
 	vcpu_regs_get(h.vcpu, &before);
 	convert(&h, 3, 1, false);
-	run->immediate_exit = 1;
-	ASSERT_EQ(errno_of(__vcpu_run(h.vcpu)), -EINTR);
-	run->immediate_exit = 0;
+	vcpu_run_complete_io(h.vcpu);
 	/* The first one is done, and the call is to be made again. */
 	vcpu_regs_get(h.vcpu, &after);
 	ASSERT_EQ(after.rip, before.rip);
 	ASSERT_EQ(after.rcx, before.rcx | START(1));
 	ASSERT_EQ(after.rax, before.rax);
 	TEST_ASSERT(run_to_exit(h.vcpu), "no exit");
-	ASSERT_EQ(run->hypercall.args[0], GFN(9) << 12);
+	ASSERT_EQ(h.vcpu->run->hypercall.args[0], GFN(9) << 12);
 	TEST_ASSERT(!run_to_exit(h.vcpu), "one more exit");
 	finish_call(&h, 0);
 	assert_result(&calls[0], SUCCESS, 2, "call");
@@ -773,20 +769,16 @@ static void test_immediate_exit_between_runs(void)
 static void test_vcpu_that_is_elsewhere_after_the_exit(void)
 {
 	struct kvm_regs regs, after;
-	struct kvm_run *run;
 	struct hv h;
 
 	start(&h, true);
-	run = h.vcpu->run;
 	prepare_two_runs(&h);
 	vcpu_regs_get(h.vcpu, &regs);
 	regs.rip = (u64)guest_hypercall;
 	regs.rax = 0x1111;
 	regs.rcx = 0x2222;
 	vcpu_regs_set(h.vcpu, &regs);
-	run->immediate_exit = 1;
-	ASSERT_EQ(errno_of(__vcpu_run(h.vcpu)), -EINTR);
-	run->immediate_exit = 0;
+	vcpu_run_complete_io(h.vcpu);
 	vcpu_regs_get(h.vcpu, &after);
 	ASSERT_EQ(after.rip, regs.rip);
 	ASSERT_EQ(after.rax, regs.rax);
